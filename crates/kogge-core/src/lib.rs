@@ -1,0 +1,1 @@
+//! The registry's rules as use cases: no HTTP, no SQL text.

@@ -1,0 +1,1 @@
+//! The HTTP edge: listeners, TLS, routes, login, signals, the admin socket.

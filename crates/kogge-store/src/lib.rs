@@ -1,0 +1,1 @@
+//! Blob bytes: where they are written, read, committed and removed.

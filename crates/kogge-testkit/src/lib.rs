@@ -1,0 +1,1 @@
+//! Development only: an in-process registry, builders and the integration tests.
