@@ -1,1 +1,25 @@
 //! The registry's rules as use cases: no HTTP, no SQL text.
+//!
+//! [`Core`] holds what a node needs to answer; its verbs are in one file a use case. Every verb that a caller may
+//! ask for takes a [`Target`] whose right has been decided by [`auth::Caller::require`].
+
+pub mod auth;
+pub mod backup;
+mod blob;
+mod core;
+mod error;
+pub mod gc;
+pub mod jobs;
+mod listing;
+mod lock;
+mod manifest;
+pub mod scrub;
+pub mod seal;
+mod upload;
+
+pub use blob::OpenBlob;
+pub use core::{Core, DEFAULT_REGISTRY, Settings, SystemEntropy, Target};
+pub use error::{Error, Result};
+pub use listing::{ManifestListing, NamePage, RepositoryListing};
+pub use manifest::{PutManifest, PutOutcome, TagCondition};
+pub use upload::{BodyError, Progress, UploadStart, Window};

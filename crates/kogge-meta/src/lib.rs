@@ -1,1 +1,39 @@
 //! Metadata: every SQL statement of the registry, its schema, its journal and its jobs.
+//!
+//! State tables are the truth and the journal tells of them. Verbs are methods of [`Snapshot`] (they read) and
+//! [`Tx`] (they write), one file an aggregate; the callers compose them into transactions by [`Meta::read`] and
+//! [`Meta::write`]. Nothing outside this crate writes SQL.
+
+mod attributes;
+mod blob;
+mod cache;
+mod change;
+mod error;
+mod garbage;
+mod job;
+mod journal;
+mod manifest;
+mod meta;
+mod principal;
+mod repository;
+mod schema;
+mod setting;
+mod sql;
+mod sqlite;
+mod tag;
+mod upload;
+
+pub use attributes::Attributes;
+pub use blob::{BlobRecord, Holder, LinkedBlob};
+pub use change::{Change, Commit, Event, Item};
+pub use error::{MetaError, Result};
+pub use garbage::{Condemned, GarbageCount};
+pub use job::{Job, JobRecord};
+pub use journal::{Entry, Head};
+pub use manifest::{ManifestDetail, NewManifest, ReferrerPage, StoredManifest};
+pub use meta::{Environment, Meta, SESSIONS_FILE, STATE_FILE};
+pub use principal::{Assignment, Principal};
+pub use repository::{Registry, RegistryKey, RepositoryDetail, RepositoryKey, TakenRepository};
+pub use sql::{Snapshot, Tx};
+pub use tag::TagDetail;
+pub use upload::UploadRecord;

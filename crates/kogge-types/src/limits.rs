@@ -28,8 +28,6 @@ pub const FORM_BYTES_MAX: usize = 64 * 1024;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Manifests that one recursive delete may take, referrers included.
 pub const DELETE_MANIFESTS_MAX: usize = 100_000;
-/// How deep a delete follows referrers of referrers.
-pub const REFERRER_DEPTH_MAX: usize = 64;
 
 /// Bytes of a blob body read at once on its way out.
 pub const READ_CHUNK_BYTES: usize = 256 * 1024;

@@ -1,0 +1,213 @@
+//! Tokens: JWTs in ACR's form, signed by this region, verified without a look at the database.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hashlink::LruCache;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use kogge_meta::Registry;
+use kogge_types::access::{AccessEntry, Actions};
+use kogge_types::digest::{hex, unhex};
+use kogge_types::{RegistryId, ResourceScope, Scope, clock, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::policy::PrincipalId;
+use crate::auth::{Bound, Caller, LoginError, every_action};
+use crate::core::Core;
+use crate::error::{Error, Result};
+
+const ISSUER: &str = "Kogge";
+const MICROS: i64 = 1_000_000;
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum GrantType {
+    AccessToken,
+    RefreshToken,
+}
+
+/// The claims of both kinds of token: ACR's, and three of our own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    jti: String,
+    sub: String,
+    /// Seconds since the Unix epoch, as are `exp` and `iat`.
+    nbf: i64,
+    exp: i64,
+    iat: i64,
+    iss: String,
+    /// The login server that the client asked, by whichever name.
+    aud: String,
+    version: String,
+    grant_type: GrantType,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    access: Vec<AccessEntry>,
+    /// The registry that the token is for.
+    registry: RegistryId,
+    /// The principal's id; empty for an anonymous token.
+    principal: String,
+    /// The principal's epoch when the token was made.
+    epoch: i64,
+}
+
+/// A token and how long it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    pub token: String,
+    pub issued_at_us: i64,
+    pub life: Duration,
+}
+
+/// A verified signature: everything that does not change while the token lives.
+#[derive(Debug)]
+struct Verified {
+    principal: PrincipalId,
+    name: Arc<str>,
+    epoch: i64,
+    not_before_us: i64,
+    expires_at_us: i64,
+    grant_type: GrantType,
+    bound: Arc<Bound>,
+}
+
+/// Signature checks that this process has made. A token that is in here is exactly the text that was verified.
+#[derive(Debug)]
+pub(crate) struct TokenCache(Mutex<LruCache<String, Arc<Verified>>>);
+
+impl TokenCache {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(limits::TOKEN_CACHE_ENTRIES_MAX)))
+    }
+
+    fn get(&self, token: &str) -> Option<Arc<Verified>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+    }
+
+    fn keep(&self, token: &str, verified: &Arc<Verified>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned(), Arc::clone(verified));
+    }
+}
+
+impl Core {
+    /// An access token for `caller`, bounded to those of `scopes` that it may have now.
+    pub fn issue_access_token(&self, caller: &Caller, registry: &Registry, audience: &str, scopes: &[Scope]) -> Result<IssuedToken> {
+        let policy = self.policy.load();
+        let granted = scopes.iter().filter_map(|scope| {
+            let repository = match &scope.resource {
+                ResourceScope::Catalog => None,
+                ResourceScope::Repository(name) => Some(name),
+            };
+            let actions: Actions = every_action(scope.actions)
+                .filter(|action| caller.allows(&policy, registry, *action, repository))
+                .collect();
+            (!actions.is_empty()).then(|| Scope { resource: scope.resource.clone(), actions })
+        });
+        let access = granted.map(|scope| AccessEntry::from(&scope)).collect();
+        self.issue(caller, registry, audience, GrantType::AccessToken, limits::ACCESS_TOKEN_LIFE, access)
+    }
+
+    /// A refresh token: an identity at one registry, to be exchanged for access tokens.
+    pub fn issue_refresh_token(&self, caller: &Caller, registry: &Registry, audience: &str) -> Result<IssuedToken> {
+        self.issue(caller, registry, audience, GrantType::RefreshToken, limits::REFRESH_TOKEN_LIFE, Vec::new())
+    }
+
+    fn issue(
+        &self,
+        caller: &Caller,
+        registry: &Registry,
+        audience: &str,
+        grant_type: GrantType,
+        life: Duration,
+        access: Vec<AccessEntry>,
+    ) -> Result<IssuedToken> {
+        let issued_at_us = self.now_us();
+        let issued_at = issued_at_us / MICROS;
+        let (principal, epoch) = match caller.principal {
+            PrincipalId::Anonymous => (String::new(), 0),
+            PrincipalId::User(id) => (hex(&id), self.policy.load().member(&id).map_or(0, |member| member.epoch)),
+        };
+        let claims = Claims {
+            jti: hex(&clock::random::<16>(self.entropy.as_ref())),
+            sub: caller.name().to_owned(),
+            nbf: issued_at,
+            exp: issued_at + i64::try_from(life.as_secs()).unwrap_or(0),
+            iat: issued_at,
+            iss: ISSUER.to_owned(),
+            aud: audience.to_owned(),
+            version: "1.0".to_owned(),
+            grant_type,
+            access,
+            registry: registry.id,
+            principal,
+            epoch,
+        };
+        let header = Header { kid: Some(self.keys.id.clone()), ..Header::new(Algorithm::ES256) };
+        let token = jsonwebtoken::encode(&header, &claims, &self.keys.signing).map_err(Error::internal)?;
+        Ok(IssuedToken { token, issued_at_us, life })
+    }
+
+    pub(crate) fn verify_access_token(&self, registry: &Registry, token: &str) -> Result<Caller, LoginError> {
+        let verified = self.verify(registry, token)?;
+        match verified.grant_type {
+            GrantType::AccessToken => {
+                let bound = Some(Arc::clone(&verified.bound));
+                Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound))
+            }
+            GrantType::RefreshToken => Err(LoginError::Token),
+        }
+    }
+
+    /// Who a refresh token stands for. An access token is taken too, as ACR does, and keeps its bound.
+    pub fn verify_refresh_token(&self, registry: &Registry, token: &str) -> Result<Caller, LoginError> {
+        let verified = self.verify(registry, token)?;
+        let bound = match verified.grant_type {
+            GrantType::RefreshToken => None,
+            GrantType::AccessToken => Some(Arc::clone(&verified.bound)),
+        };
+        Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound))
+    }
+
+    fn verify(&self, registry: &Registry, token: &str) -> Result<Arc<Verified>, LoginError> {
+        let verified = match self.tokens.get(token) {
+            Some(verified) => verified,
+            None => {
+                let verified = Arc::new(self.verify_signature(token).ok_or(LoginError::Token)?);
+                self.tokens.keep(token, &verified);
+                verified
+            }
+        };
+        let now_us = self.now_us();
+        let alive = now_us < verified.expires_at_us
+            && now_us >= verified.not_before_us.saturating_sub(clock::micros(limits::TOKEN_SKEW));
+        let of_now = match verified.principal {
+            PrincipalId::Anonymous => true,
+            PrincipalId::User(id) => self.policy.load().member(&id).is_some_and(|m| m.epoch == verified.epoch),
+        };
+        if alive && of_now && verified.bound.registry == registry.id { Ok(verified) } else { Err(LoginError::Token) }
+    }
+
+    fn verify_signature(&self, token: &str) -> Option<Verified> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[ISSUER]);
+        // Time is judged at each use, and the audience by the registry that the token names: a registry has
+        // several login servers.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &validation).ok()?.claims;
+        let principal = match claims.principal.as_str() {
+            "" => PrincipalId::Anonymous,
+            id => PrincipalId::User(unhex(id)?.try_into().ok()?),
+        };
+        let scopes = claims.access.iter().map(Scope::try_from).collect::<Result<_, _>>().ok()?;
+        Some(Verified {
+            principal,
+            name: claims.sub.into(),
+            epoch: claims.epoch,
+            not_before_us: claims.nbf.saturating_mul(MICROS),
+            expires_at_us: claims.exp.saturating_mul(MICROS),
+            grant_type: claims.grant_type,
+            bound: Arc::new(Bound { registry: claims.registry, scopes }),
+        })
+    }
+}

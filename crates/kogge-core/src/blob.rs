@@ -1,0 +1,123 @@
+//! Blobs on their way out, and the links that let a repository serve them.
+
+use std::sync::Arc;
+
+use kogge_meta::{Commit, LinkedBlob};
+use kogge_store::{BlobReader, StoreError};
+use kogge_types::{Action, Code, Digest, RepositoryName, clock, limits};
+
+use crate::auth::Caller;
+use crate::core::{Core, Target};
+use crate::error::{Error, Result};
+use crate::lock;
+
+/// A blob that is open for reading.
+#[derive(Debug)]
+pub struct OpenBlob {
+    /// Bytes.
+    pub size: u64,
+    pub reader: BlobReader,
+}
+
+impl Core {
+    /// The size in bytes of a blob that the repository may serve. Who asks may rely on the answer: the blob stays
+    /// for half of the grace at least.
+    pub async fn stat_blob(&self, target: &Target, digest: &Digest) -> Result<u64> {
+        Ok(self.linked_blob(target, digest).await?.size)
+    }
+
+    /// Opens a blob that the repository may serve.
+    pub async fn open_blob(&self, target: &Target, digest: &Digest) -> Result<OpenBlob> {
+        let link = self.linked_blob(target, digest).await?;
+        match self.store.open(digest, link.copy).await {
+            Ok(reader) => Ok(OpenBlob { size: link.size, reader }),
+            // Collected between the look and the opening; or lost, which the scrubber reports.
+            Err(StoreError::NotFound) => Err(Error::of(Code::BlobUnknown)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn linked_blob(&self, target: &Target, digest: &Digest) -> Result<Arc<LinkedBlob>> {
+        let link = self.meta.link(target.registry.key, &target.repository, digest).await?;
+        let link = link.ok_or_else(|| Error::of(Code::BlobUnknown))?;
+        let half_grace = clock::micros(self.settings.gc_grace / 2);
+        let promised = link.expires_at_us.is_none_or(|end| end > self.now_us().saturating_add(half_grace));
+        if !promised {
+            let (target, digest, end) = (target.clone(), *digest, self.grace_end_us());
+            let extended = self
+                .meta
+                .write(move |tx| {
+                    tx.extend_link(target.registry.key, &target.repository, &digest, end)?;
+                    let there = tx.link(target.registry.key, &target.repository, &digest)?;
+                    Ok::<_, Error>(Commit::quiet(there.is_some()))
+                })
+                .await?;
+            if !extended {
+                return Err(Error::of(Code::BlobUnknown));
+            }
+        }
+        Ok(link)
+    }
+
+    /// Deletes the repository's right to a blob. The bytes go when nobody else has one.
+    pub async fn delete_blob(&self, target: &Target, digest: &Digest) -> Result<()> {
+        let (target, digest) = (target.clone(), *digest);
+        self.meta
+            .write(move |tx| {
+                let repository = tx
+                    .repository(target.registry.key, &target.repository)?
+                    .ok_or_else(|| Error::of(Code::BlobUnknown))?;
+                if !tx.is_linked(repository, &digest)? {
+                    return Err(Error::of(Code::BlobUnknown));
+                }
+                lock::require_delete(tx.repository_attributes(repository)?)?;
+                if tx.is_named(repository, &digest)? {
+                    let message = "a manifest of the repository names this blob; delete the manifest instead";
+                    return Err(Error::new(Code::Unsupported, message));
+                }
+                let change = tx.unlink_blob(&target.registry, repository, &target.repository, &digest)?;
+                Ok(Commit::new((), change.into_iter().collect()))
+            })
+            .await
+    }
+
+    /// Gives `target` the right to a blob that `source` has (a cross-repository mount). False when `source` has it
+    /// not.
+    pub async fn mount_blob(&self, target: &Target, source: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let (target, source, digest, end) = (target.clone(), source.clone(), *digest, self.grace_end_us());
+        self.meta
+            .write(move |tx| {
+                let registry = target.registry.key;
+                if tx.link(registry, &source, &digest)?.is_none() {
+                    return Ok(Commit::quiet(false));
+                }
+                let repository = tx.take_repository(registry, &target.repository)?;
+                lock::require_write(tx.repository_attributes(repository)?)?;
+                tx.link_blob(registry, repository, &target.repository, &digest, end)?;
+                Ok(Commit::quiet(true))
+            })
+            .await
+    }
+
+    /// A repository that `caller` may pull from and that has the blob: where an anonymous mount may take it.
+    pub async fn mountable_from(&self, target: &Target, caller: &Caller, digest: &Digest) -> Result<Option<RepositoryName>> {
+        let registry = Arc::clone(&target.registry);
+        let digest = *digest;
+        let bounded = caller.bounded_repositories();
+        let names = self
+            .meta
+            .read(move |snapshot| match bounded {
+                Some(names) => {
+                    let linked = |name: &RepositoryName| Ok(snapshot.link(registry.key, name, &digest)?.is_some());
+                    names
+                        .into_iter()
+                        .filter_map(|name| linked(&name).map(|linked| linked.then_some(name)).transpose())
+                        .collect::<kogge_meta::Result<Vec<_>>>()
+                }
+                None => snapshot.linking_repositories(registry.key, &digest, limits::WORK_BATCH_ROWS),
+            })
+            .await?;
+        let policy = self.policy.load();
+        Ok(names.into_iter().find(|name| caller.allows(&policy, &target.registry, Action::Pull, Some(name))))
+    }
+}

@@ -1,0 +1,158 @@
+//! What a node needs to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_meta::{Commit, Meta, Registry};
+use kogge_store::BlobStore;
+use kogge_types::{Clock, Entropy, RegistryId, RegistryName, RepositoryName, clock, limits};
+
+use crate::auth::keys::SigningKeys;
+use crate::auth::login::Logins;
+use crate::auth::policy::PolicyCell;
+use crate::auth::token::TokenCache;
+use crate::error::{Error, Result};
+use crate::gc::Counters;
+use crate::seal::KeyEncryptionKey;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long content that nothing names is kept.
+    pub gc_grace: Duration,
+    /// How often garbage is collected.
+    pub gc_interval: Duration,
+    /// How long an upload session may lie idle.
+    pub upload_life: Duration,
+    /// How long after a blob was last verified it is verified again.
+    pub scrub_interval: Duration,
+    /// Bytes a second that verification reads at most.
+    pub scrub_bytes_per_second: u64,
+    /// How long journal entries are kept after everybody has read them.
+    pub journal_keep: Duration,
+    /// Whether anybody may pull from every registry without a login.
+    pub anonymous_pull: bool,
+    /// Whether an image may name blobs that its repository does not hold.
+    pub sparse_images: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            gc_grace: limits::GC_GRACE_DEFAULT,
+            gc_interval: Duration::from_secs(15 * 60),
+            upload_life: limits::UPLOAD_LIFE_DEFAULT,
+            scrub_interval: Duration::from_secs(30 * 24 * 60 * 60),
+            scrub_bytes_per_second: 20 * 1024 * 1024,
+            journal_keep: Duration::from_secs(7 * 24 * 60 * 60),
+            anonymous_pull: false,
+            sparse_images: false,
+        }
+    }
+}
+
+/// A repository of a registry: what nearly every use case is about.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub registry: Arc<Registry>,
+    pub repository: RepositoryName,
+}
+
+/// The machine's source of randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        aws_lc_rs::rand::fill(bytes).expect("the system's random source does not fail once seeded");
+    }
+}
+
+/// One node's view of an installation: the metadata, the blobs and the rules over them.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) meta: Arc<Meta>,
+    pub(crate) store: Arc<dyn BlobStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) settings: Settings,
+    pub(crate) policy: PolicyCell,
+    pub(crate) keys: SigningKeys,
+    pub(crate) tokens: TokenCache,
+    pub(crate) logins: Logins,
+    /// Held for reading by whatever removes stored copies, for writing by a backup.
+    pub(crate) removal: tokio::sync::RwLock<()>,
+    /// Held by whoever follows the journal.
+    pub(crate) following: tokio::sync::Mutex<()>,
+    pub(crate) counters: Counters,
+}
+
+impl Core {
+    /// Builds the rules over an opened installation: makes what a new one needs (signing key, default registry)
+    /// and loads the policy.
+    pub async fn open(
+        meta: Arc<Meta>,
+        store: Arc<dyn BlobStore>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        kek: &KeyEncryptionKey,
+        settings: Settings,
+    ) -> Result<Arc<Self>> {
+        let keys = SigningKeys::settle(&meta, entropy.as_ref(), kek).await?;
+        let default: RegistryName = DEFAULT_REGISTRY.parse().expect("the default registry's name is valid");
+        let id = RegistryId::from_bytes(clock::random(entropy.as_ref()));
+        meta.write(move |tx| {
+            if tx.registries()?.iter().any(|registry| registry.name == default) {
+                return Ok::<_, Error>(Commit::quiet(()));
+            }
+            let (_, change) = tx.put_registry(id, &default, false)?;
+            Ok(Commit::new((), vec![change]))
+        })
+        .await?;
+        let logins = Logins::new(Arc::clone(&clock), entropy.as_ref());
+        let core = Self {
+            policy: PolicyCell::default(),
+            tokens: TokenCache::new(),
+            removal: tokio::sync::RwLock::new(()),
+            following: tokio::sync::Mutex::new(()),
+            counters: Counters::default(),
+            meta,
+            store,
+            clock,
+            entropy,
+            settings,
+            keys,
+            logins,
+        };
+        core.reload_policy().await?;
+        Ok(Arc::new(core))
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Proves that metadata and blob store answer and take writes.
+    pub async fn probe(&self) -> Result<()> {
+        self.meta.write(|_| Ok::<_, Error>(Commit::quiet(()))).await?;
+        self.store.probe().await?;
+        Ok(())
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
+    /// When content that is told of now may be collected.
+    pub(crate) fn grace_end_us(&self) -> i64 {
+        self.now_us().saturating_add(clock::micros(self.settings.gc_grace))
+    }
+}
+
+/// The registry that `localhost` and the bare domain stand for.
+pub const DEFAULT_REGISTRY: &str = "default";

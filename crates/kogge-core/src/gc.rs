@@ -1,0 +1,197 @@
+//! Garbage collection, online: links end, blobs without links are fenced, fenced copies are removed. Each step is
+//! short, takes no lock that a push could wait for, and goes on where the last one stopped.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kogge_meta::{BlobRecord, Commit, Entry, Event, GarbageCount, Holder};
+use kogge_types::{Digest, clock, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::core::Core;
+use crate::error::{Error, Result};
+
+/// The name under which the journal knows this consumer.
+const CONSUMER: &str = "gc";
+/// Entries that need nothing done before the cursor is written all the same.
+const CURSOR_STRIDE: i64 = 1_000;
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GcReport {
+    /// Links that ended.
+    pub links_ended: u64,
+    /// Blobs that were fenced.
+    pub blobs_fenced: u64,
+    /// Copies whose bytes were removed.
+    pub copies_removed: u64,
+    /// Their bytes.
+    pub bytes_removed: u64,
+}
+
+/// What background work has done since the process started.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub copies_removed: AtomicU64,
+    pub bytes_removed: AtomicU64,
+    pub uploads_expired: AtomicU64,
+    pub blobs_scrubbed: AtomicU64,
+    pub bytes_scrubbed: AtomicU64,
+    pub blobs_corrupt: AtomicU64,
+    pub orphans_removed: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+/// Why a blob is kept, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobStory {
+    pub blob: Option<BlobRecord>,
+    pub holders: Vec<Holder>,
+}
+
+impl Core {
+    /// What a collection would find now.
+    pub async fn count_garbage(&self) -> Result<GarbageCount> {
+        let now_us = self.now_us();
+        Ok(self.meta.read(move |snapshot| snapshot.garbage(now_us)).await?)
+    }
+
+    /// Collects what there is to collect now.
+    pub async fn collect_garbage(&self) -> Result<GcReport> {
+        self.follow_deletions().await?;
+        let mut report = GcReport::default();
+        while let ended @ 1.. = self.meta.write(|tx| tx.end_links(limits::WORK_BATCH_ROWS).map(Commit::quiet)).await? {
+            report.links_ended += ended as u64;
+        }
+        while let fenced @ 1.. = self.meta.write(|tx| tx.fence_blobs(limits::WORK_BATCH_ROWS).map(Commit::quiet)).await? {
+            report.blobs_fenced += fenced as u64;
+        }
+        self.remove_condemned(&mut report).await?;
+        Ok(report)
+    }
+
+    async fn remove_condemned(&self, report: &mut GcReport) -> Result<()> {
+        loop {
+            let before_us = self.now_us();
+            let condemned =
+                self.meta.read(move |snapshot| snapshot.condemned(before_us, limits::WORK_BATCH_ROWS)).await?;
+            if condemned.is_empty() {
+                return Ok(());
+            }
+            for gone in condemned {
+                let _fence = self.removal.read().await;
+                self.store.remove(&gone.digest, gone.copy).await?;
+                self.meta.write(move |tx| tx.forget_condemned(&gone.copy).map(Commit::quiet)).await?;
+                report.copies_removed += 1;
+                report.bytes_removed += gone.size;
+                Counters::add(&self.counters.copies_removed, 1);
+                Counters::add(&self.counters.bytes_removed, gone.size);
+            }
+        }
+    }
+
+    /// Ends uploads that nobody has written to for long. Says how many.
+    pub async fn expire_uploads(&self) -> Result<u64> {
+        let mut expired = 0;
+        loop {
+            let before_us = self.now_us().saturating_sub(clock::micros(self.settings.upload_life));
+            let idle =
+                self.meta.read_sessions(move |snapshot| snapshot.idle_uploads(before_us, limits::WORK_BATCH_ROWS)).await?;
+            if idle.is_empty() {
+                break;
+            }
+            for upload in idle {
+                self.forget_upload(upload.id).await?;
+                expired += 1;
+            }
+        }
+        let mut after = None;
+        loop {
+            let stored = self.store.uploads(after).await?;
+            let Some(last) = stored.last() else { break };
+            after = Some(*last);
+            for id in stored {
+                if self.meta.read_sessions(move |snapshot| snapshot.upload(&id)).await?.is_none() {
+                    self.store.discard(id).await?;
+                    expired += 1;
+                }
+            }
+        }
+        Counters::add(&self.counters.uploads_expired, expired);
+        Ok(expired)
+    }
+
+    /// Why a blob is kept.
+    pub async fn tell_blob(&self, digest: &Digest) -> Result<BlobStory> {
+        let digest = *digest;
+        let story = self.meta.read(move |snapshot| {
+            Ok::<_, Error>(BlobStory {
+                blob: snapshot.blob(&digest)?,
+                holders: snapshot.holders(&digest, limits::WORK_BATCH_ROWS)?,
+            })
+        });
+        story.await
+    }
+
+    /// Follows the journal to its end: lets go of what deleted manifests and repositories held.
+    pub async fn follow_deletions(&self) -> Result<()> {
+        let _turn = self.following.lock().await;
+        let stored = self.meta.read(|snapshot| snapshot.cursor(CONSUMER)).await?;
+        let mut position = stored;
+        loop {
+            let after = position;
+            let entries =
+                self.meta.read(move |snapshot| snapshot.journal_after(after, limits::WORK_BATCH_ROWS)).await?;
+            let Some(last) = entries.last().map(|entry| entry.seq) else { break };
+            if self.let_go(entries).await? || last - stored >= CURSOR_STRIDE {
+                self.meta.write(move |tx| tx.set_cursor(CONSUMER, last).map(Commit::quiet)).await?;
+            }
+            position = last;
+        }
+        Ok(())
+    }
+
+    /// Reacts to entries. False when none of them needed anything.
+    async fn let_go(&self, entries: Vec<Entry>) -> Result<bool> {
+        let end = self.grace_end_us();
+        let mut acted = false;
+        for entry in entries {
+            match entry.event {
+                Event::ManifestDeleted { registry, repository, digest } => {
+                    acted = true;
+                    self.meta
+                        .write(move |tx| {
+                            tx.release_manifest(&registry, &repository, &digest, end)?;
+                            Ok::<_, Error>(Commit::quiet(()))
+                        })
+                        .await?;
+                }
+                Event::RepositoryDeleted { registry, repository } => {
+                    acted = true;
+                    loop {
+                        let name = repository.clone();
+                        let more = self.meta.write(move |tx| {
+                            tx.reclaim_dead_repository(&registry, &name, limits::WORK_BATCH_ROWS).map(Commit::quiet)
+                        });
+                        if !more.await? {
+                            break;
+                        }
+                    }
+                }
+                Event::RegistryPut { .. }
+                | Event::PrincipalPut { .. }
+                | Event::PrincipalDeleted { .. }
+                | Event::ManifestPut { .. }
+                | Event::TagSet { .. }
+                | Event::TagDeleted { .. }
+                | Event::BlobUnlinked { .. }
+                | Event::AttributesSet { .. } => {}
+            }
+        }
+        Ok(acted)
+    }
+}

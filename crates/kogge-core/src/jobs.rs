@@ -1,0 +1,175 @@
+//! Background work: one task a kind, leased in the database, visible, backing off when it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_meta::{Commit, JobRecord};
+use kogge_types::clock;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::core::Core;
+use crate::error::Result;
+
+/// How long a job may run before somebody else may take it.
+const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a failed job waits at first, and at most.
+const RETRY_MIN: Duration = Duration::from_secs(10);
+const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
+/// How often the journal is looked at when no hint comes.
+const JOURNAL_POLL: Duration = Duration::from_secs(5);
+/// How long changes are gathered before they are followed.
+const JOURNAL_GATHER: Duration = Duration::from_millis(100);
+/// Journal entries that one step prunes.
+const PRUNE_ROWS: usize = 10_000;
+
+/// The kinds of background work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    CollectGarbage,
+    ExpireUploads,
+    PruneJournal,
+    Scrub,
+}
+
+impl JobKind {
+    pub const ALL: [Self; 4] = [Self::CollectGarbage, Self::ExpireUploads, Self::PruneJournal, Self::Scrub];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CollectGarbage => "collect-garbage",
+            Self::ExpireUploads => "expire-uploads",
+            Self::PruneJournal => "prune-journal",
+            Self::Scrub => "scrub",
+        }
+    }
+
+    fn interval(self, core: &Core) -> Duration {
+        match self {
+            Self::CollectGarbage => core.settings.gc_interval,
+            Self::ExpireUploads | Self::PruneJournal | Self::Scrub => Duration::from_secs(60 * 60),
+        }
+    }
+
+    async fn run(self, core: &Core) -> Result<()> {
+        match self {
+            Self::CollectGarbage => core.collect_garbage().await.map(|_| ()),
+            Self::ExpireUploads => core.expire_uploads().await.map(|_| ()),
+            Self::PruneJournal => core.prune_journal().await,
+            Self::Scrub => core.scrub(false).await.map(|_| ()),
+        }
+    }
+}
+
+/// Runs all background work until `stop` changes.
+pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
+    core.meta
+        .write(|tx| {
+            tx.free_leases()?;
+            for kind in JobKind::ALL {
+                tx.ensure_job(kind.as_str())?;
+            }
+            Ok::<_, crate::Error>(Commit::quiet(()))
+        })
+        .await?;
+    let mut tasks = JoinSet::new();
+    for kind in JobKind::ALL {
+        tasks.spawn(repeat(Arc::clone(&core), kind, stop.clone()));
+    }
+    tasks.spawn(follow(core, stop));
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Follows the journal as it grows.
+async fn follow(core: Arc<Core>, mut stop: watch::Receiver<bool>) {
+    let mut hint = core.meta.journal_hint();
+    loop {
+        if let Err(error) = core.follow_deletions().await {
+            tracing::error!(error = %report(&error), "cannot follow the journal");
+        }
+        tokio::select! {
+            _ = stop.changed() => return,
+            _ = tokio::time::timeout(JOURNAL_POLL, hint.changed()) => {}
+        }
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(JOURNAL_GATHER) => {}
+        }
+    }
+}
+
+async fn repeat(core: Arc<Core>, kind: JobKind, mut stop: watch::Receiver<bool>) {
+    loop {
+        let wait = match step(&core, kind).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::error!(job = kind.as_str(), error = %report(&error), "cannot run the job");
+                RETRY_MAX
+            }
+        };
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Runs the job when it is due. Says how long until it is due again.
+async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
+    let name = kind.as_str();
+    let until_us = core.now_us().saturating_add(clock::micros(LEASE));
+    let Some(job) = core.meta.write(move |tx| tx.lease_job(name, until_us).map(Commit::quiet)).await? else {
+        let jobs = core.meta.read(|snapshot| snapshot.jobs()).await?;
+        let due_us = jobs.iter().find(|job| job.kind == name).map_or(0, |job| job.not_before_us);
+        let wait_us = u64::try_from(due_us - core.now_us()).unwrap_or(0);
+        return Ok(Duration::from_micros(wait_us).clamp(RETRY_MIN, RETRY_MAX));
+    };
+    let outcome = kind.run(core).await;
+    let wait = match &outcome {
+        Ok(()) => kind.interval(core),
+        Err(_) => {
+            let doubling = 2_u32.saturating_pow(u32::try_from(job.attempts).unwrap_or(u32::MAX).min(16));
+            let jitter = u32::from(clock::random::<1>(core.entropy.as_ref())[0]);
+            (RETRY_MIN * doubling).min(RETRY_MAX) * (256 + jitter) / 512
+        }
+    };
+    let failure = outcome.err().map(|error| report(&error));
+    if let Some(failure) = &failure {
+        tracing::warn!(job = name, error = failure, "a job failed and will be tried again");
+    }
+    let due_us = core.now_us().saturating_add(clock::micros(wait));
+    core.meta
+        .write(move |tx| {
+            tx.finish_job(name, "", due_us, failure.as_deref())?;
+            Ok::<_, crate::Error>(Commit::quiet(()))
+        })
+        .await?;
+    Ok(wait)
+}
+
+/// An error with its causes, for the log.
+pub fn report(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl Core {
+    /// Every job and how it fares.
+    pub async fn jobs(&self) -> Result<Vec<JobRecord>> {
+        Ok(self.meta.read(|snapshot| snapshot.jobs()).await?)
+    }
+
+    /// Removes journal entries that everybody has read and that are old enough.
+    pub async fn prune_journal(&self) -> Result<()> {
+        let before_us = self.now_us().saturating_sub(clock::micros(self.settings.journal_keep));
+        while self.meta.write(move |tx| tx.prune_journal(before_us, PRUNE_ROWS).map(Commit::quiet)).await? > 0 {}
+        Ok(())
+    }
+}

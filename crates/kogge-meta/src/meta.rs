@@ -1,0 +1,162 @@
+//! The metadata of one installation: what is read and written, whatever engine is below.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kogge_types::{Clock, Digest, Entropy, OriginId, Reference, RepositoryName, clock};
+use tokio::sync::watch;
+
+use crate::blob::LinkedBlob;
+use crate::cache::{self, Record, RecordCache};
+use crate::change::Commit;
+use crate::error::{MetaError, Result};
+use crate::manifest::StoredManifest;
+use crate::repository::RegistryKey;
+use crate::schema;
+use crate::sql::{Snapshot, Tx};
+use crate::sqlite::{Durability, Sqlite};
+
+/// The file that holds the state, in the data directory.
+pub const STATE_FILE: &str = "meta.db";
+/// The file that holds upload sessions, in the data directory.
+pub const SESSIONS_FILE: &str = "sessions.db";
+
+/// Reading connections: SQLite answers on the caller's thread, so as many as there are runtime threads serve.
+const READERS: usize = 4;
+
+/// The metadata engine. Cheap to share behind an `Arc`; dropping it ends the writer after what is queued.
+#[derive(Debug)]
+pub struct Meta {
+    state: Sqlite,
+    sessions: Sqlite,
+    cache: Arc<RecordCache>,
+    journal: watch::Receiver<u64>,
+}
+
+/// What an installation is made with.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Identifies the machine's present boot. Sessions of an earlier one are forgotten: their bytes were never
+    /// synced.
+    pub boot: String,
+}
+
+impl Meta {
+    /// Opens the metadata in the folder `path`, making or migrating it as needed.
+    ///
+    /// # Errors
+    /// [`MetaError::Newer`] when a newer version wrote it; otherwise whatever the engine says.
+    pub fn open(path: &Path, environment: &Environment) -> Result<Self> {
+        let origin = OriginId::from_bytes(clock::random(environment.entropy.as_ref()));
+        let clock = &environment.clock;
+        let cache = Arc::new(RecordCache::new());
+        let (hint, journal) = watch::channel(0);
+        let forget = Arc::clone(&cache);
+        let after_commit = Box::new(move |touched: &[_], journalled: bool| {
+            forget.forget(touched);
+            if journalled {
+                hint.send_modify(|commits| *commits += 1);
+            }
+        });
+        let now_us = clock.now_us();
+        let state = Sqlite::open(
+            &path.join(STATE_FILE),
+            Durability::Synced,
+            Arc::clone(clock),
+            READERS,
+            |connection| schema::prepare_state(connection, &origin, now_us),
+            after_commit,
+        )?;
+        schema::drop_stale_sessions(path, &environment.boot)?;
+        let sessions = Sqlite::open(
+            &path.join(SESSIONS_FILE),
+            Durability::Unsynced,
+            Arc::clone(clock),
+            READERS,
+            schema::prepare_sessions,
+            Box::new(|_, _| {}),
+        )?;
+        Ok(Self { state, sessions, cache, journal })
+    }
+
+    /// Runs `read` on a consistent view of the state.
+    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
+        self.state.read(read)
+    }
+
+    /// Runs `write` as one transaction, durable with its journal rows when this answers. A refusal leaves nothing
+    /// behind.
+    pub async fn write<T, E, F>(&self, write: F) -> std::result::Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> std::result::Result<Commit<T>, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<MetaError> + Send + 'static,
+    {
+        self.state.write(write).await
+    }
+
+    /// As [`Meta::read`], of the upload sessions.
+    pub async fn read_sessions<T: Send + 'static>(&self, read: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
+        self.sessions.read(read)
+    }
+
+    /// As [`Meta::write`], of the upload sessions, which survive the process but are not synced.
+    pub async fn write_sessions<T, E, F>(&self, write: F) -> std::result::Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> std::result::Result<Commit<T>, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<MetaError> + Send + 'static,
+    {
+        self.sessions.write(write).await
+    }
+
+    /// Changes whenever the journal grew. A hint to look: whoever follows the journal is right without it.
+    pub fn journal_hint(&self) -> watch::Receiver<u64> {
+        self.journal.clone()
+    }
+
+    /// The manifest that `reference` names in a repository, as of the last commit.
+    pub async fn manifest(
+        &self,
+        registry: RegistryKey,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Arc<StoredManifest>>> {
+        let vacancy = match self.cache.get(cache::manifest_key(registry, repository, reference)) {
+            Ok(Record::Manifest(manifest)) => return Ok(Some(manifest)),
+            Ok(Record::Link(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
+            Err(vacancy) => vacancy,
+        };
+        let found = self.state.read(|snapshot| snapshot.manifest(registry, repository, reference))?.map(Arc::new);
+        if let Some(manifest) = &found {
+            self.cache.fill(vacancy, Record::Manifest(Arc::clone(manifest)));
+        }
+        Ok(found)
+    }
+
+    /// The blob that a repository may serve under `digest`, as of the last commit.
+    pub async fn link(
+        &self,
+        registry: RegistryKey,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Arc<LinkedBlob>>> {
+        let vacancy = match self.cache.get(cache::link_key(registry, repository, digest)) {
+            Ok(Record::Link(link)) => return Ok(Some(link)),
+            Ok(Record::Manifest(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
+            Err(vacancy) => vacancy,
+        };
+        let found = self.state.read(|snapshot| snapshot.link(registry, repository, digest))?.map(Arc::new);
+        if let Some(link) = &found {
+            self.cache.fill(vacancy, Record::Link(Arc::clone(link)));
+        }
+        Ok(found)
+    }
+
+    /// Writes a consistent copy of the state to the file `path`. Blocks the calling thread.
+    pub fn copy_state_to(&self, path: &Path) -> Result<()> {
+        self.state.copy_to(path)
+    }
+}

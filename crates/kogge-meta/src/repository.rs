@@ -1,0 +1,271 @@
+//! Registries and their repositories.
+
+use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, RepositoryPattern, Tag};
+
+use crate::attributes::{Attributes, DELETE_BITS, LIST_BIT};
+use crate::change::{Change, Event, Item, Touched};
+use crate::error::{MetaError, Result};
+use crate::sql::{OWN_ORIGIN, Row, Snapshot, Tx, values};
+
+/// The local row of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RegistryKey(pub(crate) i64);
+
+/// The local row of a repository. A repository that is deleted and pushed to again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RepositoryKey(pub(crate) i64);
+
+/// One registry of the deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    pub key: RegistryKey,
+    pub id: RegistryId,
+    pub name: RegistryName,
+    /// Whether anybody may pull from it without a login.
+    pub anonymous_pull: bool,
+}
+
+/// What there is to say of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryDetail {
+    pub key: RepositoryKey,
+    pub name: RepositoryName,
+    pub manifests: u64,
+    pub tags: u64,
+    pub attributes: Attributes,
+    pub created_at_us: i64,
+    pub updated_at_us: i64,
+}
+
+/// What a deleted repository held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenRepository {
+    pub manifests: Vec<Digest>,
+    pub tags: Vec<Tag>,
+}
+
+fn read_registry(row: &Row<'_>) -> Result<Registry> {
+    Ok(Registry {
+        key: RegistryKey(row.int(0)?),
+        id: row.id(1, "registry id")?,
+        name: row.parsed(2, "registry name")?,
+        anonymous_pull: row.flag(3)?,
+    })
+}
+
+impl Snapshot<'_> {
+    /// Every registry, by name.
+    pub fn registries(&self) -> Result<Vec<Registry>> {
+        self.query("SELECT id, registry, name, anonymous_pull FROM registries ORDER BY name", &[], read_registry)
+    }
+
+    /// The repository of this name that is not deleted, whether it holds manifests yet or not.
+    pub fn repository(&self, registry: RegistryKey, name: &RepositoryName) -> Result<Option<RepositoryKey>> {
+        self.query_first(
+            "SELECT id FROM repositories WHERE registry_id = ?1 AND name = ?2 AND dead = 0",
+            values![registry.0, name.as_str()],
+            |row| Ok(RepositoryKey(row.int(0)?)),
+        )
+    }
+
+    /// The repository of this name, when it holds manifests.
+    pub fn listed_repository(&self, registry: RegistryKey, name: &RepositoryName) -> Result<Option<RepositoryKey>> {
+        self.query_first(
+            "SELECT id FROM repositories WHERE registry_id = ?1 AND name = ?2 AND dead = 0 AND manifests > 0",
+            values![registry.0, name.as_str()],
+            |row| Ok(RepositoryKey(row.int(0)?)),
+        )
+    }
+
+    /// The attributes of a repository; all on for one that does not exist.
+    pub fn repository_attributes(&self, repository: RepositoryKey) -> Result<Attributes> {
+        let bits = self.query_first(
+            "SELECT attributes FROM repositories WHERE id = ?1",
+            values![repository.0],
+            |row| row.int(0),
+        )?;
+        Ok(bits.map_or(Attributes::OPEN, Attributes::from_bits))
+    }
+
+    /// A repository that holds manifests, in full.
+    pub fn repository_detail(&self, registry: RegistryKey, name: &RepositoryName) -> Result<Option<RepositoryDetail>> {
+        self.query_first(
+            "SELECT id, manifests, (SELECT count(*) FROM tags WHERE repository_id = repositories.id), attributes,
+                    created_at, updated_at
+             FROM repositories WHERE registry_id = ?1 AND name = ?2 AND dead = 0 AND manifests > 0",
+            values![registry.0, name.as_str()],
+            |row| {
+                Ok(RepositoryDetail {
+                    key: RepositoryKey(row.int(0)?),
+                    name: name.clone(),
+                    manifests: row.size(1)?,
+                    tags: row.size(2)?,
+                    attributes: Attributes::from_bits(row.int(3)?),
+                    created_at_us: row.int(4)?,
+                    updated_at_us: row.int(5)?,
+                })
+            },
+        )
+    }
+
+    /// At most `limit` names after `after`, in order, of listed repositories that one of `patterns` matches. Costs
+    /// as much as the page, whatever else the registry holds.
+    pub fn repository_names(
+        &self,
+        registry: RegistryKey,
+        patterns: &[RepositoryPattern],
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for pattern in patterns {
+            let (from, to) = pattern.range();
+            if to.as_deref().is_some_and(|to| to <= after) {
+                continue;
+            }
+            names.extend(self.query(
+                "SELECT name FROM repositories
+                 WHERE registry_id = ?1 AND name > ?2 AND name >= ?3 AND name < coalesce(?4, x'ff')
+                   AND dead = 0 AND manifests > 0 AND attributes & ?5 != 0
+                 ORDER BY name LIMIT ?6",
+                values![registry.0, after, from.as_str(), to.as_deref(), LIST_BIT, limit],
+                |row| row.text(0),
+            )?);
+        }
+        if patterns.len() > 1 {
+            names.sort_unstable();
+            names.dedup();
+            names.truncate(limit);
+        }
+        Ok(names)
+    }
+}
+
+impl Tx<'_> {
+    /// Makes a registry, or changes the one of that name.
+    pub fn put_registry(
+        &mut self,
+        id: RegistryId,
+        name: &RegistryName,
+        anonymous_pull: bool,
+    ) -> Result<(Registry, Change)> {
+        let stamp = self.next_stamp();
+        let registry = self.query_first(
+            "INSERT INTO registries (registry, name, anonymous_pull, created_at, stamp, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (name) DO UPDATE SET
+                 anonymous_pull = excluded.anonymous_pull, stamp = excluded.stamp, origin = excluded.origin
+             RETURNING id, registry, name, anonymous_pull",
+            values![&id, name.as_str(), anonymous_pull, self.now_us(), stamp, OWN_ORIGIN],
+            read_registry,
+        )?;
+        let registry = registry.ok_or(MetaError::Corrupt { what: "registry" })?;
+        let change = Change(Event::RegistryPut { registry: registry.id, name: registry.name.clone() });
+        Ok((registry, change))
+    }
+
+    /// The repository of this name, made when there is none.
+    pub fn take_repository(&mut self, registry: RegistryKey, name: &RepositoryName) -> Result<RepositoryKey> {
+        if let Some(repository) = self.repository(registry, name)? {
+            return Ok(repository);
+        }
+        let stamp = self.next_stamp();
+        let made = self.query_first(
+            "INSERT INTO repositories
+                 (registry_id, name, manifests, attributes, created_at, updated_at, dead, stamp, origin)
+             VALUES (?1, ?2, 0, ?3, ?4, ?4, 0, ?5, ?6) RETURNING id",
+            values![registry.0, name.as_str(), Attributes::OPEN.to_bits(), self.now_us(), stamp, OWN_ORIGIN],
+            |row| row.int(0),
+        )?;
+        made.map(RepositoryKey).ok_or(MetaError::Corrupt { what: "repository" })
+    }
+
+    /// Counts manifests that came or went.
+    pub(crate) fn count_manifests(&self, repository: RepositoryKey, by: i64) -> Result<()> {
+        self.execute(
+            "UPDATE repositories SET manifests = manifests + ?2, updated_at = ?3 WHERE id = ?1",
+            values![repository.0, by, self.now_us()],
+        )?;
+        Ok(())
+    }
+
+    /// Sets the attributes of a repository.
+    pub fn set_repository_attributes(
+        &mut self,
+        registry: &Registry,
+        repository: RepositoryKey,
+        name: &RepositoryName,
+        attributes: Attributes,
+    ) -> Result<Change> {
+        let stamp = self.next_stamp();
+        self.execute(
+            "UPDATE repositories SET attributes = ?2, updated_at = ?3, stamp = ?4, origin = ?5 WHERE id = ?1",
+            values![repository.0, attributes.to_bits(), self.now_us(), stamp, OWN_ORIGIN],
+        )?;
+        self.touched.push(Touched::Everything);
+        Ok(Change(Event::AttributesSet {
+            registry: registry.id,
+            repository: name.clone(),
+            item: Item::Repository,
+            attributes,
+        }))
+    }
+
+    /// Whether something in the repository is locked against deletion.
+    pub fn holds_locked(&self, repository: RepositoryKey) -> Result<bool> {
+        let locked_in = |table: &str| {
+            self.exists(
+                &format!("SELECT 1 FROM {table} WHERE repository_id = ?1 AND attributes & ?2 != ?2 LIMIT 1"),
+                values![repository.0, DELETE_BITS],
+            )
+        };
+        Ok(locked_in("tags")? || locked_in("manifests")?)
+    }
+
+    /// Deletes a repository with all it holds, at a cost that depends on its size only for naming what went. What
+    /// it held is reclaimed later.
+    pub fn delete_repository(
+        &mut self,
+        registry: &Registry,
+        repository: RepositoryKey,
+        name: &RepositoryName,
+    ) -> Result<(TakenRepository, Change)> {
+        let manifests = self.query(
+            "SELECT digest FROM manifests WHERE repository_id = ?1 ORDER BY digest",
+            values![repository.0],
+            |row| row.digest(0),
+        )?;
+        let tags = self.query(
+            "SELECT name FROM tags WHERE repository_id = ?1 ORDER BY name",
+            values![repository.0],
+            |row| row.parsed(0, "tag"),
+        )?;
+        self.execute("UPDATE repositories SET dead = 1 WHERE id = ?1", values![repository.0])?;
+        self.bury(registry.key, name, "")?;
+        self.touched.push(Touched::Everything);
+        let change = Change(Event::RepositoryDeleted { registry: registry.id, repository: name.clone() });
+        Ok((TakenRepository { manifests, tags }, change))
+    }
+
+    /// Notes that something was deleted, under a new stamp.
+    pub(crate) fn bury(&mut self, registry: RegistryKey, repository: &RepositoryName, item: &str) -> Result<()> {
+        let stamp = self.next_stamp();
+        self.execute(
+            "INSERT INTO tombstones (registry_id, repository, item, at, stamp, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (registry_id, repository, item) DO UPDATE SET
+                 at = excluded.at, stamp = excluded.stamp, origin = excluded.origin",
+            values![registry.0, repository.as_str(), item, self.now_us(), stamp, OWN_ORIGIN],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a tombstone away: the thing is there again.
+    pub(crate) fn unbury(&mut self, registry: RegistryKey, repository: &RepositoryName, item: &str) -> Result<()> {
+        self.execute(
+            "DELETE FROM tombstones WHERE registry_id = ?1 AND repository = ?2 AND item = ?3",
+            values![registry.0, repository.as_str(), item],
+        )?;
+        Ok(())
+    }
+}

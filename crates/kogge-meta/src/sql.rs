@@ -1,0 +1,256 @@
+//! The few things that statements need of an engine: values in, rows out, numbered parameters (`?1`).
+
+use std::ops::Deref;
+
+use kogge_types::{CopyId, Digest, OriginId, RegistryId, Stamp, UploadId};
+use rusqlite::Connection;
+use rusqlite::types::{Null, ToSql, ToSqlOutput};
+
+use crate::change::Touched;
+use crate::error::{MetaError, Result};
+
+/// A parameter of a statement.
+pub(crate) enum Value<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Owned(Vec<u8>),
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Null => Null.to_sql(),
+            Self::Int(value) => Ok(ToSqlOutput::from(*value)),
+            Self::Text(value) => value.to_sql(),
+            Self::Bytes(value) => value.to_sql(),
+            Self::Owned(value) => value.as_slice().to_sql(),
+        }
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(value: u64) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Value<'_> {
+    fn from(value: usize) -> Self {
+        Self::from(value as u64)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+impl From<Stamp> for Value<'_> {
+    fn from(stamp: Stamp) -> Self {
+        Self::Int(stamp.0)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl From<&Digest> for Value<'_> {
+    fn from(digest: &Digest) -> Self {
+        Self::Owned(digest.to_bytes())
+    }
+}
+
+macro_rules! from_id {
+    ($($id:ty),*) => {$(
+        impl<'a> From<&'a $id> for Value<'a> {
+            fn from(id: &'a $id) -> Self {
+                Self::Bytes(id.as_bytes())
+            }
+        }
+    )*};
+}
+from_id!(CopyId, OriginId, RegistryId, UploadId);
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The parameters of a statement, each converted.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {
+        &[$($crate::sql::Value::from($value)),*]
+    };
+}
+pub(crate) use values;
+
+/// One row of an answer.
+pub(crate) struct Row<'r>(&'r rusqlite::Row<'r>);
+
+impl Row<'_> {
+    pub(crate) fn int(&self, column: usize) -> Result<i64> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn size(&self, column: usize) -> Result<u64> {
+        u64::try_from(self.int(column)?).map_err(MetaError::corrupt("size"))
+    }
+
+    pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn flag(&self, column: usize) -> Result<bool> {
+        Ok(self.int(column)? != 0)
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<String> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn opt_text(&self, column: usize) -> Result<Option<String>> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn bytes(&self, column: usize) -> Result<Vec<u8>> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn opt_bytes(&self, column: usize) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(column)?)
+    }
+
+    pub(crate) fn digest(&self, column: usize) -> Result<Digest> {
+        let bytes = self.0.get_ref(column)?.as_blob().map_err(MetaError::corrupt("digest"))?;
+        Digest::from_bytes(bytes).map_err(MetaError::corrupt("digest"))
+    }
+
+    pub(crate) fn opt_digest(&self, column: usize) -> Result<Option<Digest>> {
+        match self.0.get_ref(column)?.as_blob_or_null().map_err(MetaError::corrupt("digest"))? {
+            None => Ok(None),
+            Some(bytes) => Digest::from_bytes(bytes).map(Some).map_err(MetaError::corrupt("digest")),
+        }
+    }
+
+    /// A column that holds the text form of `T`.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, column: usize, what: &'static str) -> Result<T> {
+        let text = self.0.get_ref(column)?.as_str().map_err(MetaError::corrupt(what))?;
+        text.parse().map_err(MetaError::corrupt(what))
+    }
+
+    /// A column that holds the bytes of an id.
+    pub(crate) fn id<T: for<'b> TryFrom<&'b [u8]>>(&self, column: usize, what: &'static str) -> Result<T> {
+        let bytes = self.0.get_ref(column)?.as_blob().map_err(MetaError::corrupt(what))?;
+        T::try_from(bytes).map_err(MetaError::corrupt(what))
+    }
+}
+
+/// A consistent view of the metadata, for reading.
+pub struct Snapshot<'c> {
+    connection: &'c Connection,
+}
+
+impl<'c> Snapshot<'c> {
+    pub(crate) fn new(connection: &'c Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The rows of `sql`, each read by `read`.
+    pub(crate) fn query<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(&Row(row))?);
+        }
+        Ok(found)
+    }
+
+    /// The first row of `sql`, if there is one.
+    pub(crate) fn query_first<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        rows.next()?.map(|row| read(&Row(row))).transpose()
+    }
+
+    /// Whether `sql` has a row.
+    pub(crate) fn exists(&self, sql: &str, values: &[Value<'_>]) -> Result<bool> {
+        Ok(self.query_first(sql, values, |_| Ok(()))?.is_some())
+    }
+}
+
+/// A write in progress. It reads what it has written, and nobody else does before the commit.
+pub struct Tx<'c> {
+    snapshot: Snapshot<'c>,
+    now_us: i64,
+    stamp: Stamp,
+    pub(crate) touched: Vec<Touched>,
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Snapshot<'c> {
+        &self.snapshot
+    }
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(connection: &'c Connection, now_us: i64, stamp: Stamp) -> Self {
+        Self { snapshot: Snapshot::new(connection), now_us, stamp, touched: Vec::new() }
+    }
+
+    /// When this write happens, in microseconds since the Unix epoch.
+    pub fn now_us(&self) -> i64 {
+        self.now_us
+    }
+
+    /// The greatest stamp given so far.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// A stamp greater than every one that this installation has given or taken in.
+    pub(crate) fn next_stamp(&mut self) -> Stamp {
+        self.stamp = self.stamp.next(self.now_us);
+        self.stamp
+    }
+
+    /// Runs `sql` and says how many rows it changed.
+    pub(crate) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize> {
+        let mut statement = self.snapshot.connection.prepare_cached(sql)?;
+        Ok(statement.execute(rusqlite::params_from_iter(values))?)
+    }
+}
+
+/// The local row that stands for this installation in its present epoch.
+pub(crate) const OWN_ORIGIN: i64 = 1;

@@ -1,0 +1,211 @@
+//! The SQLite engine: one writer thread that groups waiting writes into one durable transaction, and read-only
+//! connections that answer on the caller's thread, which costs less than any hand-over.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kogge_types::{Clock, Stamp, limits};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::change::{Change, Commit, Touched};
+use crate::error::{MetaError, Result};
+use crate::journal;
+use crate::sql::{Snapshot, Tx};
+
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// An answered write survives the loss of power.
+    Synced,
+    /// An answered write survives the end of the process, not of the machine.
+    Unsynced,
+}
+
+/// Told of each batch after its commit and before its writers are answered.
+pub(crate) type AfterCommit = Box<dyn Fn(&[Touched], bool) + Send>;
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+}
+
+impl Sqlite {
+    /// Opens the file at `path`, which `prepare` has brought to the present schema.
+    pub(crate) fn open(
+        path: &Path,
+        durability: Durability,
+        clock: Arc<dyn Clock>,
+        readers: usize,
+        prepare: impl FnOnce(&mut Connection) -> Result<()>,
+        after_commit: AfterCommit,
+    ) -> Result<Self> {
+        let mut connection = Connection::open(path).map_err(MetaError::engine("open the metadata"))?;
+        configure(&connection, durability)?;
+        prepare(&mut connection)?;
+        let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE_MAX);
+        let readers = (0..readers).map(|_| open_reader(path).map(Mutex::new)).collect::<Result<_>>()?;
+        let writer = Writer { connection, clock, journalled: durability == Durability::Synced, after_commit };
+        std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(jobs))?;
+        Ok(Self { queue, readers, next_reader: AtomicUsize::new(0) })
+    }
+
+    /// Runs `read` on a connection that nobody else uses meanwhile.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        let start = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let mut order = (0..self.readers.len()).map(|i| &self.readers[(start + i) % self.readers.len()]);
+        let free = order.find_map(|reader| reader.try_lock().ok());
+        let connection = free.unwrap_or_else(|| {
+            self.readers[start % self.readers.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        });
+        read(&Snapshot::new(&connection))
+    }
+
+    /// Runs `write` within the next transaction, and answers when that is durable.
+    pub(crate) async fn write<T, E, F>(&self, write: F) -> std::result::Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> std::result::Result<Commit<T>, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<MetaError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Write { write: Some(write), outcome: None, answer });
+        self.queue.send(job).await.map_err(|_| MetaError::Stopped)?;
+        answered.await.map_err(|_| MetaError::Stopped)?
+    }
+
+    /// Writes a consistent copy of the whole state to `path`, while reads and writes go on.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
+        let reader = self.readers[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let path = path.to_str().ok_or(MetaError::Corrupt { what: "path of the copy" })?;
+        reader.execute("VACUUM INTO ?1", [path]).map_err(MetaError::engine("copy the metadata"))?;
+        Ok(())
+    }
+}
+
+fn configure(connection: &Connection, durability: Durability) -> Result<()> {
+    let synchronous = match durability {
+        Durability::Synced => "FULL",
+        Durability::Unsynced => "OFF",
+    };
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -8192; \
+         PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;"
+    ))?;
+    Ok(())
+}
+
+fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
+}
+
+/// One waiting write, its types erased.
+trait Job: Send {
+    /// Runs the write. `None`: it refused, and what it wrote must go.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Option<Vec<Change>>;
+    /// Answers whoever waits, once the fate of the transaction is known.
+    fn answer(self: Box<Self>, committed: Result<()>);
+}
+
+struct Write<T, E, F> {
+    write: Option<F>,
+    outcome: Option<std::result::Result<T, E>>,
+    answer: oneshot::Sender<std::result::Result<T, E>>,
+}
+
+impl<T, E, F> Job for Write<T, E, F>
+where
+    F: FnOnce(&mut Tx<'_>) -> std::result::Result<Commit<T>, E> + Send,
+    T: Send,
+    E: From<MetaError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Option<Vec<Change>> {
+        let write = self.write.take()?;
+        // A write that panics must not take the writer of everybody with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| write(tx))).unwrap_or_else(|_| Err(MetaError::Stopped.into()));
+        match outcome {
+            Ok(Commit { value, changes }) => {
+                self.outcome = Some(Ok(value));
+                Some(changes)
+            }
+            Err(refusal) => {
+                self.outcome = Some(Err(refusal));
+                None
+            }
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        let outcome = match (committed, self.outcome) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(MetaError::Stopped.into()),
+        };
+        // Nobody waits any more when the client left. The write stands all the same.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    clock: Arc<dyn Clock>,
+    journalled: bool,
+    after_commit: AfterCommit,
+}
+
+impl Writer {
+    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::new();
+        while jobs.blocking_recv_many(&mut batch, limits::WRITE_BATCH_MAX) > 0 {
+            let outcome = self.commit(&mut batch);
+            if let Ok((touched, journalled)) = &outcome {
+                (self.after_commit)(touched, *journalled);
+            }
+            let outcome = outcome.map(|_| ());
+            for job in batch.drain(..) {
+                job.answer(outcome.clone());
+            }
+        }
+    }
+
+    /// Runs all of `batch` in one transaction. Each write has its own savepoint, so that a refused one does not
+    /// undo its neighbours.
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(Vec<Touched>, bool)> {
+        let now_us = self.clock.now_us();
+        let journalled = self.journalled;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let head = if journalled { journal::head(&Snapshot::new(&transaction))?.stamp } else { Stamp::default() };
+        let mut tx = Tx::new(&transaction, now_us, head);
+        let mut entries = Vec::new();
+        for job in batch {
+            let touched_before = tx.touched.len();
+            tx.execute("SAVEPOINT write", &[])?;
+            match job.run(&mut tx) {
+                Some(changes) => entries.extend(changes.into_iter().map(|change| (tx.stamp(), change))),
+                None => {
+                    tx.execute("ROLLBACK TO write", &[])?;
+                    tx.touched.truncate(touched_before);
+                }
+            }
+            tx.execute("RELEASE write", &[])?;
+        }
+        if !entries.is_empty() {
+            journal::append(&tx, &entries)?;
+        }
+        let touched = std::mem::take(&mut tx.touched);
+        drop(tx);
+        transaction.commit().map_err(MetaError::engine("commit"))?;
+        Ok((touched, !entries.is_empty()))
+    }
+}

@@ -1,0 +1,5 @@
+//! Stores that stand in front of another store.
+
+mod faulty;
+
+pub use faulty::{FaultyStore, Hold, Operation};
