@@ -83,6 +83,11 @@ impl Caller {
         self.principal == PrincipalId::Anonymous
     }
 
+    /// Whether a token bounds what the caller may do.
+    pub fn is_bounded(&self) -> bool {
+        self.bound.is_some()
+    }
+
     /// Whether the caller may do `action`, by policy and by the bound of its token.
     pub fn allows(&self, policy: &Policy, registry: &Registry, action: Action, repository: Option<&RepositoryName>) -> bool {
         self.bound.as_ref().is_none_or(|bound| bound.covers(registry, action, repository))

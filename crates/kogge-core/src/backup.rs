@@ -52,9 +52,12 @@ impl Core {
         let mut report = BackupReport::default();
         let mut after = None;
         loop {
-            let from = after;
-            let page =
-                self.meta.read(move |snapshot| snapshot.blobs_after(from.as_ref(), limits::WORK_BATCH_ROWS)).await?;
+            // What the copied state names, which by now may differ from what the present one does.
+            let (from, path) = (after, fresh.clone());
+            let page = tokio::task::spawn_blocking(move || {
+                kogge_meta::blobs_in_copy(&path, from.as_ref(), limits::WORK_BATCH_ROWS)
+            });
+            let page = page.await.map_err(Error::internal)??;
             let Some(last) = page.last() else { break };
             after = Some(last.digest);
             for blob in page {

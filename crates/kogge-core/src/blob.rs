@@ -44,17 +44,14 @@ impl Core {
         let promised = link.expires_at_us.is_none_or(|end| end > self.now_us().saturating_add(half_grace));
         if !promised {
             let (target, digest, end) = (target.clone(), *digest, self.grace_end_us());
-            let extended = self
+            let link = self
                 .meta
                 .write(move |tx| {
                     tx.extend_link(target.registry.key, &target.repository, &digest, end)?;
-                    let there = tx.link(target.registry.key, &target.repository, &digest)?;
-                    Ok::<_, Error>(Commit::quiet(there.is_some()))
+                    Ok::<_, Error>(Commit::quiet(tx.link(target.registry.key, &target.repository, &digest)?))
                 })
                 .await?;
-            if !extended {
-                return Err(Error::of(Code::BlobUnknown));
-            }
+            return link.map(Arc::new).ok_or_else(|| Error::of(Code::BlobUnknown));
         }
         Ok(link)
     }

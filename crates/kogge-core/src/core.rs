@@ -14,6 +14,7 @@ use crate::auth::token::TokenCache;
 use crate::error::{Error, Result};
 use crate::gc::Counters;
 use crate::seal::KeyEncryptionKey;
+use crate::turn::{Pending, Turns};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -84,7 +85,11 @@ pub struct Core {
     pub(crate) removal: tokio::sync::RwLock<()>,
     /// Held by whoever follows the journal.
     pub(crate) following: tokio::sync::Mutex<()>,
+    /// The last journal sequence that was followed.
+    pub(crate) followed: std::sync::atomic::AtomicI64,
     pub(crate) counters: Counters,
+    pub(crate) turns: Turns,
+    pub(crate) pending: Pending,
 }
 
 impl Core {
@@ -115,7 +120,10 @@ impl Core {
             tokens: TokenCache::new(),
             removal: tokio::sync::RwLock::new(()),
             following: tokio::sync::Mutex::new(()),
+            followed: std::sync::atomic::AtomicI64::new(0),
             counters: Counters::default(),
+            turns: Turns::new(),
+            pending: Pending::default(),
             meta,
             store,
             clock,

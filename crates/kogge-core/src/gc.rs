@@ -31,9 +31,12 @@ pub struct GcReport {
 /// What background work has done since the process started.
 #[derive(Debug, Default)]
 pub struct Counters {
+    pub gc_runs: AtomicU64,
     pub copies_removed: AtomicU64,
     pub bytes_removed: AtomicU64,
     pub uploads_expired: AtomicU64,
+    /// Uploads that were read again because their digest's algorithm had not been announced.
+    pub upload_rereads: AtomicU64,
     pub blobs_scrubbed: AtomicU64,
     pub bytes_scrubbed: AtomicU64,
     pub blobs_corrupt: AtomicU64,
@@ -71,6 +74,7 @@ impl Core {
             report.blobs_fenced += fenced as u64;
         }
         self.remove_condemned(&mut report).await?;
+        Counters::add(&self.counters.gc_runs, 1);
         Ok(report)
     }
 
@@ -137,6 +141,17 @@ impl Core {
         story.await
     }
 
+    /// The journal's last sequence, and how many entries of it have not been followed yet.
+    pub async fn journal_state(&self) -> Result<(i64, i64)> {
+        let (head, cursor) = self
+            .meta
+            .read(|snapshot| Ok::<_, Error>((snapshot.journal_head()?.seq, snapshot.cursor(CONSUMER)?)))
+            .await?;
+        // The cursor is written only when there was something to do; the position in memory may be ahead of it.
+        let position = self.followed.load(Ordering::Relaxed).max(cursor);
+        Ok((head, head - position))
+    }
+
     /// Follows the journal to its end: lets go of what deleted manifests and repositories held.
     pub async fn follow_deletions(&self) -> Result<()> {
         let _turn = self.following.lock().await;
@@ -151,6 +166,7 @@ impl Core {
                 self.meta.write(move |tx| tx.set_cursor(CONSUMER, last).map(Commit::quiet)).await?;
             }
             position = last;
+            self.followed.store(position, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ impl JobKind {
             Self::CollectGarbage => core.collect_garbage().await.map(|_| ()),
             Self::ExpireUploads => core.expire_uploads().await.map(|_| ()),
             Self::PruneJournal => core.prune_journal().await,
+            Self::Scrub if core.settings.scrub_bytes_per_second == 0 => Ok(()),
             Self::Scrub => core.scrub(false).await.map(|_| ()),
         }
     }

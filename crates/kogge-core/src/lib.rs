@@ -15,6 +15,7 @@ mod lock;
 mod manifest;
 pub mod scrub;
 pub mod seal;
+mod turn;
 mod upload;
 
 pub use blob::OpenBlob;

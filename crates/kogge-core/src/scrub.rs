@@ -100,8 +100,9 @@ impl Core {
             after = Some((last.digest, last.copy));
             let oldest_us = self.now_us().saturating_sub(clock::micros(self.settings.gc_grace));
             for stored in page.into_iter().filter(|stored| stored.written_at_us <= oldest_us) {
-                let known =
-                    self.meta.read(move |snapshot| snapshot.is_copy_known(&stored.digest, &stored.copy)).await?;
+                // In this order: a copy that is pending no more is on record.
+                let known = self.pending.holds(&stored.copy)
+                    || self.meta.read(move |snapshot| snapshot.is_copy_known(&stored.digest, &stored.copy)).await?;
                 if !known {
                     let _fence = self.removal.read().await;
                     self.store.remove(&stored.digest, stored.copy).await?;

@@ -8,6 +8,7 @@ use kogge_types::{Algorithm, Code, CopyId, Digest, Hasher, UploadId, clock, limi
 
 use crate::core::{Core, Target};
 use crate::error::{Error, Result};
+use crate::gc::Counters;
 use crate::lock;
 
 /// Why a request's body ended early.
@@ -105,20 +106,25 @@ impl Core {
     {
         let mut writing = self.take_upload(target, id, window).await?;
         let taken = writing.take_body(body, window).await;
-        let end = writing.record.bytes;
-        match taken {
-            Ok(()) => self.pause_upload(writing).await?,
-            Err(error) if error.code == Code::BlobUploadInvalid => {
-                self.pause_upload(writing).await?;
-                return Err(error);
-            }
-            Err(error) => {
+        let bytes = writing.record.bytes;
+        self.settle_chunk(writing, taken).await?;
+        Ok(Progress { id, bytes })
+    }
+
+    /// Keeps what a request brought, unless it failed for good: then the upload is forgotten.
+    async fn settle_chunk(&self, writing: Writing, taken: Result<()>) -> Result<()> {
+        let id = writing.record.id;
+        let settled = match taken {
+            Err(error) if error.code != Code::BlobUploadInvalid => {
                 drop(writing);
-                self.forget_upload(id).await?;
-                return Err(error);
+                Err(error)
             }
+            ended => self.pause_upload(writing).await.and(ended),
+        };
+        if settled.as_ref().is_err_and(ends_upload) {
+            self.forget_upload(id).await?;
         }
-        Ok(Progress { id, bytes: end })
+        settled
     }
 
     /// Takes the last chunk, if any, and commits the blob when it is what `digest` says. A blob that is not leaves
@@ -139,14 +145,8 @@ impl Core {
             writing.hasher = Hasher::new(digest.algorithm());
         }
         let taken = writing.take_body(body, window).await;
-        if let Err(error) = taken {
-            if error.code == Code::BlobUploadInvalid {
-                self.pause_upload(writing).await?;
-            } else {
-                drop(writing);
-                self.forget_upload(id).await?;
-            }
-            return Err(error);
+        if taken.is_err() {
+            return self.settle_chunk(writing, taken).await;
         }
         let committed = self.commit_upload(target, writing, digest).await;
         // Its session ends with the blob, and with a blob that was not what it was said to be.
@@ -171,12 +171,18 @@ impl Core {
     }
 
     async fn take_upload(&self, target: &Target, id: UploadId, window: Option<Window>) -> Result<Writing> {
-        let progress = self.upload_progress(target, id).await?;
-        if window.is_some_and(|window| window.first != progress.bytes) {
-            return Err(Error::of(Code::RangeInvalid));
-        }
-        let record = self.meta.write_sessions(move |tx| tx.take_upload(&id).map(Commit::quiet)).await?;
-        let record = owned(record, target)?;
+        let owner = target.clone();
+        let _turn = self.turns.wait(id).await;
+        let record = self
+            .meta
+            .write_sessions(move |tx| {
+                let record = owned(tx.upload(&id)?, &owner)?;
+                if window.is_some_and(|window| window.first != record.bytes) {
+                    return Err(Error::of(Code::RangeInvalid));
+                }
+                Ok(Commit::quiet(owned(tx.take_upload(&id)?, &owner)?))
+            })
+            .await?;
         let hasher = Hasher::restore(record.algorithm, &record.hash_state)
             .ok_or_else(|| Error::new(Code::Internal, "the upload's hash state cannot be read"))?;
         let opened = match record.bytes {
@@ -225,6 +231,7 @@ impl Core {
             return Ok(());
         }
         let copy = CopyId::from_bytes(clock::random(self.entropy.as_ref()));
+        let _pending = self.pending.announce(copy);
         writer.commit(*digest, copy).await?;
         let (owner, size, end) = (target.clone(), record.bytes, self.grace_end_us());
         let recorded = self
@@ -237,7 +244,7 @@ impl Core {
                 Ok(Commit::quiet(()))
             })
             .await;
-        if recorded.as_ref().is_err_and(|error: &Error| error.code == Code::Disallowed) {
+        if recorded.is_err() && !self.meta.read(move |snapshot| snapshot.is_copy_known(&known, &copy)).await? {
             self.store.remove(digest, copy).await?;
         }
         recorded
@@ -262,6 +269,7 @@ impl Core {
 
     /// Reads a paused upload once more, under an algorithm that was not announced.
     async fn hash_upload(&self, record: &UploadRecord, state: &[u8], algorithm: Algorithm) -> Result<Digest> {
+        Counters::add(&self.counters.upload_rereads, 1);
         let reader = self.store.open_upload(record.id, state).await?;
         let mut chunks = reader.stream(0..record.bytes);
         let mut hasher = Hasher::new(algorithm);
@@ -284,18 +292,24 @@ impl Writing {
             if end > limits::BLOB_BYTES_MAX {
                 return Err(Error::new(Code::SizeInvalid, "a blob is at most 200 GiB"));
             }
-            if window.is_some_and(|window| end > window.last + 1) {
+            if window.is_some_and(|window| end > window.last.saturating_add(1)) {
                 return Err(Error::new(Code::SizeInvalid, "the body is longer than its Content-Range"));
             }
             self.hasher.update(&chunk);
             self.writer.write(chunk).await?;
             self.record.bytes = end;
         }
-        if window.is_some_and(|window| self.record.bytes != window.last + 1) {
+        if window.is_some_and(|window| self.record.bytes != window.last.saturating_add(1)) {
             return Err(Error::new(Code::SizeInvalid, "the body is shorter than its Content-Range"));
         }
         Ok(())
     }
+}
+
+/// Whether nothing can come of the upload any more. An early end can be made good, and a request that another one
+/// took over from must leave what is the other's.
+fn ends_upload(error: &Error) -> bool {
+    !matches!(error.code, Code::BlobUploadInvalid | Code::UploadConflict)
 }
 
 /// The session, when it belongs to the repository that the request names.

@@ -83,7 +83,7 @@ impl Snapshot<'_> {
     /// At most `limit` blobs after `after`, by digest.
     pub fn blobs_after(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<BlobRecord>> {
         self.query(
-            "SELECT digest, size, copy, scrubbed_at, expires_at FROM blobs WHERE ?1 IS NULL OR digest > ?1
+            "SELECT digest, size, copy, scrubbed_at, expires_at FROM blobs WHERE digest > coalesce(?1, x'')
              ORDER BY digest LIMIT ?2",
             values![after, limit],
             read_blob,
@@ -263,7 +263,7 @@ impl Tx<'_> {
         self.expire_unlinked(digest)?;
         self.touch_link(registry.key, name, digest);
         let event = Event::BlobUnlinked { registry: registry.id, repository: name.clone(), digest: *digest };
-        Ok(Some(Change(event)))
+        Ok(Some(Change { stamp: self.next_stamp(), event }))
     }
 
     /// Takes a corrupt copy out of service. False when another copy serves already.

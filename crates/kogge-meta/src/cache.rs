@@ -13,6 +13,7 @@ use crate::manifest::StoredManifest;
 use crate::repository::RegistryKey;
 
 const SHARDS: usize = 16;
+const SHARD_BYTES_MAX: usize = limits::RECORD_CACHE_BYTES_MAX / SHARDS;
 /// What a record costs beside the bytes that it holds: key, map entry, shared pointers.
 const RECORD_OVERHEAD_BYTES: usize = 400;
 
@@ -68,18 +69,18 @@ impl RecordCache {
         }
     }
 
-    /// Keeps `record`, unless a write came between the look and now.
+    /// Keeps `record`, unless a write came between the look and now, or it would push out everything else.
     pub(crate) fn fill(&self, vacancy: Vacancy, record: Record) {
         let Vacancy { key, generation } = vacancy;
         let mut shard = self.shard(&key);
-        if shard.generation != generation {
+        if shard.generation != generation || record.bytes() > SHARD_BYTES_MAX {
             return;
         }
         shard.bytes += record.bytes();
         if let Some(replaced) = shard.records.insert(key, record) {
             shard.bytes -= replaced.bytes();
         }
-        while shard.bytes > limits::RECORD_CACHE_BYTES_MAX / SHARDS {
+        while shard.bytes > SHARD_BYTES_MAX {
             let Some((_, evicted)) = shard.records.remove_lru() else { break };
             shard.bytes -= evicted.bytes();
         }

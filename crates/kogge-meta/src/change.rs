@@ -1,6 +1,6 @@
 //! What a write changed: the journal's events, and the records that caches must forget.
 
-use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, Tag};
+use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, Stamp, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::Attributes;
@@ -10,7 +10,11 @@ use crate::repository::RegistryKey;
 /// replicated state whose change is dropped does not compile.
 #[derive(Debug, Clone)]
 #[must_use = "a change that is not committed never reaches the journal"]
-pub struct Change(pub(crate) Event);
+pub struct Change {
+    /// The stamp of the record that changed.
+    pub(crate) stamp: Stamp,
+    pub(crate) event: Event,
+}
 
 /// What happened, in the words of the product. Content is named by digest, never copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ pub(crate) fn head(snapshot: &Snapshot<'_>) -> Result<Head> {
 
 /// The last statements of a write: takes as many sequence numbers as there are changes, and writes their rows.
 /// The lock on the head's row makes the order of sequences that of commits, on any engine.
-pub(crate) fn append(tx: &Tx<'_>, changes: &[(Stamp, Change)]) -> Result<()> {
+pub(crate) fn append(tx: &Tx<'_>, changes: &[Change]) -> Result<()> {
     let count = changes.len() as i64;
     let last = tx.query_first(
         "UPDATE journal_head SET seq = seq + ?1, stamp = max(stamp, ?2) WHERE id = 1 RETURNING seq",
@@ -43,8 +43,8 @@ pub(crate) fn append(tx: &Tx<'_>, changes: &[(Stamp, Change)]) -> Result<()> {
         |row| row.int(0),
     )?;
     let first = last.ok_or(MetaError::Corrupt { what: "journal head" })? - count + 1;
-    for (seq, (stamp, change)) in (first..).zip(changes) {
-        let event = serde_json::to_string(&change.0).map_err(MetaError::corrupt("event"))?;
+    for (seq, Change { stamp, event }) in (first..).zip(changes) {
+        let event = serde_json::to_string(event).map_err(MetaError::corrupt("event"))?;
         tx.execute(
             "INSERT INTO journal (seq, origin, origin_seq, stamp, at, event) VALUES (?1, ?2, ?1, ?3, ?4, ?5)",
             values![seq, OWN_ORIGIN, *stamp, tx.now_us(), event.as_str()],

@@ -20,7 +20,11 @@ mod schema;
 mod setting;
 mod sql;
 mod sqlite;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub use attributes::Attributes;
@@ -31,7 +35,7 @@ pub use garbage::{Condemned, GarbageCount};
 pub use job::{Job, JobRecord};
 pub use journal::{Entry, Head};
 pub use manifest::{ManifestDetail, NewManifest, ReferrerPage, StoredManifest};
-pub use meta::{Environment, Meta, SESSIONS_FILE, STATE_FILE};
+pub use meta::{Environment, Meta, SESSIONS_FILE, STATE_FILE, blobs_in_copy};
 pub use principal::{Assignment, Principal};
 pub use repository::{Registry, RegistryKey, RepositoryDetail, RepositoryKey, TakenRepository};
 pub use sql::{Snapshot, Tx};

@@ -103,7 +103,7 @@ impl Snapshot<'_> {
         let mut found = self.query(
             "SELECT digest, media_type, artifact_type, config_media_type, subject, content_bytes + length(body),
                     attributes, created_at, updated_at
-             FROM manifests WHERE repository_id = ?1 AND (?2 IS NULL OR digest > ?2) ORDER BY digest LIMIT ?3",
+             FROM manifests WHERE repository_id = ?1 AND digest > coalesce(?2, x'') ORDER BY digest LIMIT ?3",
             values![repository.0, after, limit],
             |row| {
                 Ok(ManifestDetail {
@@ -141,7 +141,7 @@ impl Snapshot<'_> {
     ) -> Result<ReferrerPage> {
         let mut rows = self.query(
             "SELECT digest, referrer FROM manifests
-             WHERE repository_id = ?1 AND subject = ?2 AND (?3 IS NULL OR digest > ?3)
+             WHERE repository_id = ?1 AND subject = ?2 AND digest > coalesce(?3, x'')
                AND (?4 IS NULL OR artifact_type = ?4)
              ORDER BY digest LIMIT ?5",
             values![repository.0, subject, after, artifact_type, limit + 1],
@@ -216,7 +216,8 @@ impl Tx<'_> {
             self.hold_link(registry.key, repository, name, &new.digest, &blob.digest)?;
         }
         self.touch_manifest(registry.key, name, &new.digest);
-        Ok(Change(Event::ManifestPut { registry: registry.id, repository: name.clone(), digest: new.digest }))
+        let event = Event::ManifestPut { registry: registry.id, repository: name.clone(), digest: new.digest };
+        Ok(Change { stamp, event })
     }
 
     /// Deletes a manifest and its tags, not what refers to it. Empty when it was not there. The links of its blobs
@@ -240,9 +241,10 @@ impl Tx<'_> {
             changes.extend(self.delete_tag(registry, repository, name, &tag)?);
         }
         self.count_manifests(repository, -1)?;
-        self.bury(registry.key, name, &digest.to_string())?;
+        let stamp = self.bury(registry.key, name, &digest.to_string())?;
         self.touch_manifest(registry.key, name, digest);
-        changes.push(Change(Event::ManifestDeleted { registry: registry.id, repository: name.clone(), digest: *digest }));
+        let event = Event::ManifestDeleted { registry: registry.id, repository: name.clone(), digest: *digest };
+        changes.push(Change { stamp, event });
         Ok(changes)
     }
 
@@ -269,7 +271,7 @@ impl Tx<'_> {
             item: Item::Manifest(*digest),
             attributes,
         };
-        Ok((set > 0).then_some(Change(event)))
+        Ok((set > 0).then_some(Change { stamp, event }))
     }
 
     fn touch_manifest(&mut self, registry: RegistryKey, repository: &RepositoryName, digest: &Digest) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kogge_types::{Clock, Digest, Entropy, OriginId, Reference, RepositoryName, clock};
 use tokio::sync::watch;
 
-use crate::blob::LinkedBlob;
+use crate::blob::{BlobRecord, LinkedBlob};
 use crate::cache::{self, Record, RecordCache};
 use crate::change::Commit;
 use crate::error::{MetaError, Result};
@@ -14,7 +14,7 @@ use crate::manifest::StoredManifest;
 use crate::repository::RegistryKey;
 use crate::schema;
 use crate::sql::{Snapshot, Tx};
-use crate::sqlite::{Durability, Sqlite};
+use crate::sqlite::{self, Durability, Sqlite};
 
 /// The file that holds the state, in the data directory.
 pub const STATE_FILE: &str = "meta.db";
@@ -129,7 +129,7 @@ impl Meta {
             Ok(Record::Link(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
             Err(vacancy) => vacancy,
         };
-        let found = self.state.read(|snapshot| snapshot.manifest(registry, repository, reference))?.map(Arc::new);
+        let found = self.state.read_once(|snapshot| snapshot.manifest(registry, repository, reference))?.map(Arc::new);
         if let Some(manifest) = &found {
             self.cache.fill(vacancy, Record::Manifest(Arc::clone(manifest)));
         }
@@ -148,15 +148,25 @@ impl Meta {
             Ok(Record::Manifest(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
             Err(vacancy) => vacancy,
         };
-        let found = self.state.read(|snapshot| snapshot.link(registry, repository, digest))?.map(Arc::new);
+        let found = self.state.read_once(|snapshot| snapshot.link(registry, repository, digest))?.map(Arc::new);
         if let Some(link) = &found {
             self.cache.fill(vacancy, Record::Link(Arc::clone(link)));
         }
         Ok(found)
     }
 
-    /// Writes a consistent copy of the state to the file `path`. Blocks the calling thread.
+    /// Writes a consistent copy of the state to the file `path`, which must not be there. Blocks the calling thread.
     pub fn copy_state_to(&self, path: &Path) -> Result<()> {
         self.state.copy_to(path)
     }
+}
+
+/// At most `limit` blobs after `after`, by digest, that the copy of a state in the file `path` names. Blocks the
+/// calling thread.
+///
+/// # Errors
+/// Whatever the engine says of the file.
+pub fn blobs_in_copy(path: &Path, after: Option<&Digest>, limit: usize) -> Result<Vec<BlobRecord>> {
+    let connection = sqlite::open_reader(path)?;
+    Snapshot::new(&connection).blobs_after(after, limit)
 }

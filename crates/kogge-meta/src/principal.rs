@@ -97,12 +97,13 @@ impl Tx<'_> {
                 ],
             )?;
         }
-        Ok(Change(Event::PrincipalPut { name: name.to_owned() }))
+        Ok(Change { stamp, event: Event::PrincipalPut { name: name.to_owned() } })
     }
 
     /// Removes a principal. `None` when there is none of that name.
     pub fn delete_principal(&mut self, name: &str) -> Result<Option<Change>> {
         let deleted = self.execute("DELETE FROM principals WHERE name = ?1", values![name])?;
-        Ok((deleted > 0).then(|| Change(Event::PrincipalDeleted { name: name.to_owned() })))
+        let event = Event::PrincipalDeleted { name: name.to_owned() };
+        Ok((deleted > 0).then(|| Change { stamp: self.next_stamp(), event }))
     }
 }

@@ -1,6 +1,6 @@
 //! Registries and their repositories.
 
-use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, RepositoryPattern, Tag};
+use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, RepositoryPattern, Stamp, Tag};
 
 use crate::attributes::{Attributes, DELETE_BITS, LIST_BIT};
 use crate::change::{Change, Event, Item, Touched};
@@ -117,25 +117,32 @@ impl Snapshot<'_> {
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>> {
+        // The first text that comes after `after`.
+        let mut start = format!("{after}\0");
+        let mut ranges: Vec<_> = patterns.iter().map(RepositoryPattern::range).collect();
+        ranges.sort_unstable();
         let mut names = Vec::new();
-        for pattern in patterns {
-            let (from, to) = pattern.range();
-            if to.as_deref().is_some_and(|to| to <= after) {
+        for (from, to) in ranges {
+            if names.len() >= limit {
+                break;
+            }
+            // Ranges nest or are apart, so that what begins before an earlier one's end lies in it.
+            start = start.max(from);
+            if to.as_deref().is_some_and(|to| *to <= *start) {
                 continue;
             }
             names.extend(self.query(
                 "SELECT name FROM repositories
-                 WHERE registry_id = ?1 AND name > ?2 AND name >= ?3 AND name < coalesce(?4, x'ff')
-                   AND dead = 0 AND manifests > 0 AND attributes & ?5 != 0
-                 ORDER BY name LIMIT ?6",
-                values![registry.0, after, from.as_str(), to.as_deref(), LIST_BIT, limit],
+                 WHERE registry_id = ?1 AND name >= ?2 AND name < coalesce(?3, x'ff')
+                   AND dead = 0 AND manifests > 0 AND attributes & ?4 != 0
+                 ORDER BY name LIMIT ?5",
+                values![registry.0, start.as_str(), to.as_deref(), LIST_BIT, limit - names.len()],
                 |row| row.text(0),
             )?);
-        }
-        if patterns.len() > 1 {
-            names.sort_unstable();
-            names.dedup();
-            names.truncate(limit);
+            match to {
+                Some(to) => start = to,
+                None => break,
+            }
         }
         Ok(names)
     }
@@ -160,8 +167,8 @@ impl Tx<'_> {
             read_registry,
         )?;
         let registry = registry.ok_or(MetaError::Corrupt { what: "registry" })?;
-        let change = Change(Event::RegistryPut { registry: registry.id, name: registry.name.clone() });
-        Ok((registry, change))
+        let event = Event::RegistryPut { registry: registry.id, name: registry.name.clone() };
+        Ok((registry, Change { stamp, event }))
     }
 
     /// The repository of this name, made when there is none.
@@ -203,12 +210,8 @@ impl Tx<'_> {
             values![repository.0, attributes.to_bits(), self.now_us(), stamp, OWN_ORIGIN],
         )?;
         self.touched.push(Touched::Everything);
-        Ok(Change(Event::AttributesSet {
-            registry: registry.id,
-            repository: name.clone(),
-            item: Item::Repository,
-            attributes,
-        }))
+        let (repository, item) = (name.clone(), Item::Repository);
+        Ok(Change { stamp, event: Event::AttributesSet { registry: registry.id, repository, item, attributes } })
     }
 
     /// Whether something in the repository is locked against deletion.
@@ -241,14 +244,14 @@ impl Tx<'_> {
             |row| row.parsed(0, "tag"),
         )?;
         self.execute("UPDATE repositories SET dead = 1 WHERE id = ?1", values![repository.0])?;
-        self.bury(registry.key, name, "")?;
+        let stamp = self.bury(registry.key, name, "")?;
         self.touched.push(Touched::Everything);
-        let change = Change(Event::RepositoryDeleted { registry: registry.id, repository: name.clone() });
-        Ok((TakenRepository { manifests, tags }, change))
+        let event = Event::RepositoryDeleted { registry: registry.id, repository: name.clone() };
+        Ok((TakenRepository { manifests, tags }, Change { stamp, event }))
     }
 
-    /// Notes that something was deleted, under a new stamp.
-    pub(crate) fn bury(&mut self, registry: RegistryKey, repository: &RepositoryName, item: &str) -> Result<()> {
+    /// Notes that something was deleted, under the new stamp that is returned.
+    pub(crate) fn bury(&mut self, registry: RegistryKey, repository: &RepositoryName, item: &str) -> Result<Stamp> {
         let stamp = self.next_stamp();
         self.execute(
             "INSERT INTO tombstones (registry_id, repository, item, at, stamp, origin)
@@ -257,7 +260,7 @@ impl Tx<'_> {
                  at = excluded.at, stamp = excluded.stamp, origin = excluded.origin",
             values![registry.0, repository.as_str(), item, self.now_us(), stamp, OWN_ORIGIN],
         )?;
-        Ok(())
+        Ok(stamp)
     }
 
     /// Takes a tombstone away: the thing is there again.

@@ -2,9 +2,9 @@
 //! connections that answer on the caller's thread, which costs less than any hand-over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use kogge_types::{Clock, Stamp, limits};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -29,6 +29,7 @@ pub(crate) type AfterCommit = Box<dyn Fn(&[Touched], bool) + Send>;
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
+    path: PathBuf,
     queue: mpsc::Sender<Box<dyn Job>>,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
@@ -51,18 +52,34 @@ impl Sqlite {
         let readers = (0..readers).map(|_| open_reader(path).map(Mutex::new)).collect::<Result<_>>()?;
         let writer = Writer { connection, clock, journalled: durability == Durability::Synced, after_commit };
         std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(jobs))?;
-        Ok(Self { queue, readers, next_reader: AtomicUsize::new(0) })
+        Ok(Self { path: path.to_owned(), queue, readers, next_reader: AtomicUsize::new(0) })
     }
 
-    /// Runs `read` on a connection that nobody else uses meanwhile.
+    /// Runs `read` on one state of the data, however many statements it runs.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        let connection = self.reader();
+        // Ends when dropped, also by a panic.
+        let _transaction = connection.unchecked_transaction().expect("a connection outside a transaction begins one");
+        read(&Snapshot::new(&connection))
+    }
+
+    /// As [`Sqlite::read`], for a single statement, which needs no transaction around it.
+    pub(crate) fn read_once<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        read(&Snapshot::new(&self.reader()))
+    }
+
+    /// A connection that nobody else uses meanwhile.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
         let start = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let mut order = (0..self.readers.len()).map(|i| &self.readers[(start + i) % self.readers.len()]);
-        let free = order.find_map(|reader| reader.try_lock().ok());
-        let connection = free.unwrap_or_else(|| {
-            self.readers[start % self.readers.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        let free = order.find_map(|reader| match reader.try_lock() {
+            Ok(reader) => Some(reader),
+            Err(TryLockError::Poisoned(reader)) => Some(reader.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         });
-        read(&Snapshot::new(&connection))
+        free.unwrap_or_else(|| {
+            self.readers[start % self.readers.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        })
     }
 
     /// Runs `write` within the next transaction, and answers when that is durable.
@@ -80,7 +97,7 @@ impl Sqlite {
 
     /// Writes a consistent copy of the whole state to `path`, while reads and writes go on.
     pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
-        let reader = self.readers[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = open_reader(&self.path)?;
         let path = path.to_str().ok_or(MetaError::Corrupt { what: "path of the copy" })?;
         reader.execute("VACUUM INTO ?1", [path]).map_err(MetaError::engine("copy the metadata"))?;
         Ok(())
@@ -101,7 +118,7 @@ fn configure(connection: &Connection, durability: Durability) -> Result<()> {
     Ok(())
 }
 
-fn open_reader(path: &Path) -> Result<Connection> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -192,7 +209,7 @@ impl Writer {
             let touched_before = tx.touched.len();
             tx.execute("SAVEPOINT write", &[])?;
             match job.run(&mut tx) {
-                Some(changes) => entries.extend(changes.into_iter().map(|change| (tx.stamp(), change))),
+                Some(changes) => entries.extend(changes),
                 None => {
                     tx.execute("ROLLBACK TO write", &[])?;
                     tx.touched.truncate(touched_before);
@@ -200,7 +217,8 @@ impl Writer {
             }
             tx.execute("RELEASE write", &[])?;
         }
-        if !entries.is_empty() {
+        // A stamp that was given is never given again, also when no entry tells of it.
+        if !entries.is_empty() || tx.stamp() > head {
             journal::append(&tx, &entries)?;
         }
         let touched = std::mem::take(&mut tx.touched);

@@ -83,7 +83,7 @@ impl Tx<'_> {
         self.unbury(registry.key, name, &item(tag))?;
         self.touch_tag(registry.key, name, tag);
         let (repository, tag) = (name.clone(), tag.clone());
-        Ok(Change(Event::TagSet { registry: registry.id, repository, tag, digest: *digest }))
+        Ok(Change { stamp, event: Event::TagSet { registry: registry.id, repository, tag, digest: *digest } })
     }
 
     /// Takes a tag away. `None` when it is not there.
@@ -101,10 +101,10 @@ impl Tx<'_> {
         if deleted == 0 {
             return Ok(None);
         }
-        self.bury(registry.key, name, &item(tag))?;
+        let stamp = self.bury(registry.key, name, &item(tag))?;
         self.touch_tag(registry.key, name, tag);
         let (repository, tag) = (name.clone(), tag.clone());
-        Ok(Some(Change(Event::TagDeleted { registry: registry.id, repository, tag })))
+        Ok(Some(Change { stamp, event: Event::TagDeleted { registry: registry.id, repository, tag } }))
     }
 
     /// Sets the attributes of a tag. `None` when it is not there.
@@ -125,7 +125,7 @@ impl Tx<'_> {
         self.touch_tag(registry.key, name, tag);
         let (repository, item) = (name.clone(), Item::Tag(tag.clone()));
         let event = Event::AttributesSet { registry: registry.id, repository, item, attributes };
-        Ok((set > 0).then_some(Change(event)))
+        Ok((set > 0).then_some(Change { stamp, event }))
     }
 
     fn touch_tag(&mut self, registry: RegistryKey, repository: &RepositoryName, tag: &Tag) {

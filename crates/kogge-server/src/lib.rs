@@ -1,1 +1,26 @@
-//! The HTTP edge: listeners, TLS, routes, login, signals, the admin socket.
+//! The HTTP edge: listeners, TLS, routes, login, signals, the admin socket and the local verbs.
+
+pub mod access_log;
+mod acr;
+mod admin;
+pub mod app;
+mod body;
+pub mod config;
+mod credential;
+mod error;
+pub mod forwarded;
+mod hosts;
+pub mod installation;
+pub mod listen;
+pub mod local;
+pub mod log;
+pub mod metrics;
+mod observe;
+mod oci;
+mod range;
+pub mod route;
+pub mod serve;
+mod signals;
+pub mod tls;
+mod token;
+pub mod trace;

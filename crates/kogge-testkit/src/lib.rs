@@ -1,1 +1,10 @@
 //! Development only: an in-process registry, builders and the integration tests.
+
+pub mod challenge;
+pub mod content;
+pub mod http;
+pub mod registry;
+pub mod repository;
+pub mod tier;
+
+pub use registry::TestRegistry;

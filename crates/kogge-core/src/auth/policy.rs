@@ -105,11 +105,15 @@ pub struct Policy {
 
 /// The policy in force, replaced as a whole.
 #[derive(Debug, Default)]
-pub(crate) struct PolicyCell(ArcSwap<Policy>);
+pub(crate) struct PolicyCell {
+    policy: ArcSwap<Policy>,
+    /// Held from reading a policy to putting it in force, so that an older one never replaces a newer.
+    loading: tokio::sync::Mutex<()>,
+}
 
 impl PolicyCell {
     pub(crate) fn load(&self) -> arc_swap::Guard<Arc<Policy>> {
-        self.0.load()
+        self.policy.load()
     }
 }
 
@@ -214,9 +218,10 @@ impl Core {
 
     /// Makes what was committed last the policy in force.
     pub(crate) async fn reload_policy(&self) -> Result<()> {
+        let _loading = self.policy.loading.lock().await;
         let anonymous_pull = self.settings.anonymous_pull;
         let policy = self.meta.read(move |snapshot| Policy::read(snapshot, anonymous_pull)).await?;
-        self.policy.0.store(Arc::new(policy));
+        self.policy.policy.store(Arc::new(policy));
         Ok(())
     }
 }

@@ -1,0 +1,327 @@
+//! The node: every request passes through here once, in this order: where it came from, which registry it names, what
+//! it asks, who asks, whether they may; then its handler.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use kogge_core::auth::{Caller, LoginError};
+use kogge_core::{Core, Error, Target};
+use kogge_meta::Registry;
+use kogge_types::{Action, Code, RepositoryName, Scope, clock};
+
+use crate::access_log::{AccessLog, Record};
+use crate::body::{Body, Upload};
+use crate::config::Config;
+use crate::credential::Presented;
+use crate::error::{Challenge, Refusal};
+use crate::forwarded::{self, Edge, Origin};
+use crate::hosts::Hosts;
+use crate::listen::{Handler, Peer, RequestBody};
+use crate::metrics::Metrics;
+use crate::route::{self, Operation, Route};
+use crate::trace::{self, Trace};
+use crate::{acr, oci, signals, token};
+
+const CORRELATION: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
+
+/// A node's front: what handlers need.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) core: Arc<Core>,
+    pub(crate) metrics: Metrics,
+    hosts: Hosts,
+    edge: Edge,
+    access_log: AccessLog,
+    trace: Trace,
+    /// Drawn at start; with the count it makes correlation ids that no other process makes.
+    correlation_prefix: u64,
+    requests: AtomicU64,
+}
+
+/// A request that was let in.
+pub(crate) struct Admitted<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) parts: &'a Parts,
+    pub(crate) origin: &'a Origin,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) caller: Caller,
+}
+
+/// What is known of a request when it has been answered: for the log.
+#[derive(Debug, Default)]
+struct Answered {
+    registry: Option<Arc<Registry>>,
+    caller: Option<Caller>,
+    error: Option<&'static str>,
+}
+
+impl App {
+    pub fn new(core: Arc<Core>, config: &Config, metrics: Metrics, access_log: AccessLog, trace: Trace, seed: [u8; 8]) -> Self {
+        Self {
+            core,
+            metrics,
+            hosts: Hosts::from(config),
+            edge: Edge::from(config),
+            access_log,
+            trace,
+            correlation_prefix: u64::from_be_bytes(seed),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    fn correlation_id(&self) -> String {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        let prefix = self.correlation_prefix;
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            prefix >> 32,
+            (prefix >> 16) & 0xffff,
+            prefix & 0xffff,
+            (count >> 48) & 0xffff,
+            count & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Answers one request.
+    async fn serve(&self, peer: Peer, request: Request<RequestBody>) -> Response<Body> {
+        let (started_us, started) = (self.core.now_us(), Instant::now());
+        let in_flight = self.metrics.requests.start();
+        let (parts, body) = request.into_parts();
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut upload = Upload::new(body, Arc::clone(&taken));
+        let correlation = self.correlation_id();
+        let route = Route::parse(parts.uri.path());
+        let operation = match &route {
+            Ok(route) => route.operation(&parts.method),
+            Err(error) => Err(error.clone()),
+        };
+        let known = operation.as_ref().copied().unwrap_or(Operation::Unknown);
+        let span = self.trace.request(&parts.method, known.name(), &parts.headers);
+        let origin = forwarded::origin(&peer, &parts.uri, &parts.headers, &self.edge);
+        let mut answered = Answered::default();
+        let outcome = match (&origin, route, operation) {
+            (Err(error), ..) => Err(Refusal::new(Code::NameInvalid, error.to_string())),
+            (Ok(_), Err(error), _) | (Ok(_), Ok(_), Err(error)) => Err(error.into()),
+            (Ok(origin), Ok(route), Ok(operation)) => {
+                self.dispatch(&parts, origin, &route, operation, &mut upload, &mut answered).await
+            }
+        };
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(refusal) => {
+                upload.drain().await;
+                self.note(&refusal, &correlation);
+                answered.error = Some(refusal.code().info().word);
+                refusal.respond(origin.as_ref().ok())
+            }
+        };
+        stamp(response.headers_mut(), &correlation, parts.uri.path());
+        let status = response.status().as_u16();
+        trace::finish(&span, status);
+        let client = origin.as_ref().map_or(peer.addr.ip(), |origin| origin.client);
+        let (log, metrics) = (self.access_log.clone(), self.metrics.requests.clone());
+        let finish = move |bytes_out: u64| {
+            let (bytes_in, duration) = (taken.load(Ordering::Relaxed), started.elapsed());
+            metrics.record(known as usize, &parts.method, status, duration, bytes_in, bytes_out);
+            log.record(&Record {
+                time_us: started_us,
+                correlation: &correlation,
+                registry: answered.registry.as_ref().map_or("", |registry| registry.name.as_str()),
+                client,
+                method: parts.method.as_str(),
+                path: parts.uri.path(),
+                query: parts.uri.query(),
+                route: known.name(),
+                status,
+                bytes_in,
+                bytes_out,
+                duration,
+                principal: answered.caller.as_ref().map(Caller::name).filter(|name| !name.is_empty()),
+                user_agent: parts.headers.get(http::header::USER_AGENT).map(HeaderValue::as_bytes),
+                error: answered.error,
+            });
+            drop(in_flight);
+        };
+        match response.body().ready_bytes() {
+            Some(bytes) => finish(bytes),
+            None => response.body_mut().on_end(finish),
+        }
+        response
+    }
+
+    /// Logs a failure of ours, once, with what only the operator may see.
+    fn note(&self, refusal: &Refusal, correlation: &str) {
+        if let Refusal::Error(error) = refusal
+            && error.code.info().status >= 500
+        {
+            let error = kogge_core::jobs::report(error);
+            tracing::error!(correlation_id = correlation, error, "a request failed");
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        parts: &Parts,
+        origin: &Origin,
+        route: &Route,
+        operation: Operation,
+        upload: &mut Upload,
+        answered: &mut Answered,
+    ) -> Result<Response<Body>, Refusal> {
+        match operation {
+            Operation::Health => return Ok(signals::health()),
+            Operation::Ready => return signals::ready(self).await,
+            Operation::Metrics => return signals::metrics(self, parts, origin).await,
+            _ => {}
+        }
+        let registry = self.hosts.registry(&self.core, origin.asked_host()).ok_or_else(|| Refusal::of(Code::HostUnknown))?;
+        answered.registry = Some(Arc::clone(&registry));
+        match operation {
+            Operation::GetToken => return token::get(self, parts, origin, &registry).await,
+            Operation::PostToken => return token::post(self, parts, origin, &registry, upload).await,
+            Operation::Exchange => return token::exchange(self, origin, &registry, upload).await,
+            _ => {}
+        }
+        let caller = self.admit(parts, origin, &registry, route, operation).await?;
+        answered.caller = Some(caller.clone());
+        let admitted = Admitted { app: self, parts, origin, registry, caller };
+        match route {
+            Route::AcrRepository(name) => acr::repository(&admitted, operation, name).await,
+            Route::AcrManifests(name) => acr::manifests(&admitted, name).await,
+            _ => oci::respond(&admitted, route, operation, upload).await,
+        }
+    }
+
+    /// Who asks, when they may do what they ask.
+    async fn admit(
+        &self,
+        parts: &Parts,
+        origin: &Origin,
+        registry: &Registry,
+        route: &Route,
+        operation: Operation,
+    ) -> Result<Caller, Refusal> {
+        let action = operation.action();
+        let challenge = |insufficient| {
+            let scopes = action.map(|action| route::challenge_scope(action, route.repository())).into_iter().collect();
+            Refusal::Challenge(Challenge { scopes, insufficient })
+        };
+        let caller = self.authenticate(parts, origin, registry, || challenge(false)).await?;
+        let allowed = match action {
+            // A challenge is what clients look for here; an anonymous token is enough of an answer.
+            None => !caller.is_anonymous() || matches!(Presented::read(&parts.headers), Presented::Bearer(_)),
+            Some(action) => self.core.permits_action(&caller, registry, action, route.repository()),
+        };
+        if allowed { Ok(caller) } else { Err(challenge(!matches!(Presented::read(&parts.headers), Presented::None))) }
+    }
+
+    /// Who asks. A credential that is refused is answered with `challenge`.
+    pub(crate) async fn authenticate(
+        &self,
+        parts: &Parts,
+        origin: &Origin,
+        registry: &Registry,
+        challenge: impl Fn() -> Refusal,
+    ) -> Result<Caller, Refusal> {
+        let presented = Presented::read(&parts.headers);
+        let Some(credential) = presented.credential() else { return Err(challenge()) };
+        match self.core.authenticate(registry, credential, origin.client).await? {
+            Ok(caller) => Ok(caller),
+            Err(refused) => {
+                self.count_refusal(refused, origin);
+                match refused {
+                    LoginError::Throttled => Err(Refusal::of(Code::TooManyRequests)),
+                    LoginError::Password | LoginError::Token => Err(challenge()),
+                }
+            }
+        }
+    }
+
+    /// Counts and logs a credential that was refused.
+    pub(crate) fn count_refusal(&self, refused: LoginError, origin: &Origin) {
+        self.metrics.registry_work.login_failures.inc();
+        tracing::info!(client = %origin.client, reason = %refused, "a login was refused");
+    }
+}
+
+impl Admitted<'_> {
+    pub(crate) fn target(&self, repository: &RepositoryName) -> Target {
+        Target { registry: Arc::clone(&self.registry), repository: repository.clone() }
+    }
+
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The query's parameters, decoded.
+    pub(crate) fn query(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
+        form_urlencoded::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
+    }
+
+    /// The first value of a query's parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        self.query().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Refuses unless the caller may also pull from `repository`.
+    pub(crate) fn require_pull(&self, repository: &RepositoryName, target: &RepositoryName) -> Result<(), Refusal> {
+        if self.app.core.permits_action(&self.caller, &self.registry, Action::Pull, Some(repository)) {
+            return Ok(());
+        }
+        let scopes = vec![
+            route::challenge_scope(Action::Push, Some(target)),
+            Scope::repository(repository.clone(), Action::Pull),
+        ];
+        Err(Refusal::Challenge(Challenge { scopes, insufficient: true }))
+    }
+}
+
+/// The headers that every answer has.
+fn stamp(headers: &mut HeaderMap, correlation: &str, path: &str) {
+    if let Ok(value) = HeaderValue::from_str(correlation) {
+        headers.insert(CORRELATION, value);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if path.starts_with("/v2") {
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    }
+}
+
+/// The front as the listeners see it.
+#[derive(Debug, Clone)]
+pub struct Front(pub Arc<App>);
+
+impl Handler for Front {
+    type Body = Body;
+
+    async fn call(&self, peer: Peer, request: Request<RequestBody>) -> Response<Body> {
+        let app = Arc::clone(&self.0);
+        let guarded = |app: Arc<App>, request| async move {
+            // A panic ends its request, not the connection's other ones.
+            let served = AssertUnwindSafe(app.serve(peer, request)).catch_unwind().await;
+            served.unwrap_or_else(|_| Refusal::of(Code::Internal).respond(None))
+        };
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return guarded(app, request).await;
+        }
+        // A write is carried to its end even when its client goes away.
+        match tokio::spawn(guarded(app, request)).await {
+            Ok(response) => response,
+            Err(error) => Refusal::Error(Error::internal(error)).respond(None),
+        }
+    }
+}
+
+/// The seed of correlation ids.
+pub fn correlation_seed(entropy: &dyn kogge_types::Entropy) -> [u8; 8] {
+    clock::random(entropy)
+}

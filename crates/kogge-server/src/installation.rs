@@ -1,0 +1,135 @@
+//! A data directory that is open: one process each, one key, one state.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kogge_core::seal::KeyEncryptionKey;
+use kogge_core::{Core, Settings, SystemEntropy};
+use kogge_meta::{Environment, Meta};
+use kogge_store::DiskStore;
+use kogge_types::{Entropy, SystemClock};
+use rustix::fs::{FlockOperation, flock};
+
+/// The file whose lock says that somebody uses the data directory, and who.
+const LOCK_FILE: &str = "kogge.lock";
+/// The file that holds the key-encryption key.
+pub(crate) const KEY_FILE: &str = "secret.key";
+/// The socket on which a running server takes local verbs.
+pub(crate) const SOCKET_FILE: &str = "admin.sock";
+/// The folder that holds blobs and uploads.
+const STORE_FOLDER: &str = "store";
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    #[error("the data directory {} is in use by process {pid}", path.display())]
+    InUse { path: PathBuf, pid: String },
+    #[error("{action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} is not a key of 32 bytes; put back the key that belongs to the data directory", .0.display())]
+    Key(PathBuf),
+    #[error("open the metadata: {0}")]
+    Meta(#[from] kogge_meta::MetaError),
+    #[error("open the blob store: {0}")]
+    Store(#[from] kogge_store::StoreError),
+    #[error("open the registry: {0}")]
+    Core(#[from] kogge_core::Error),
+}
+
+fn io(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> InstallationError {
+    move |source| InstallationError::Io { action, path: path.to_owned(), source }
+}
+
+/// An open data directory. Dropping it lets another process have it.
+#[derive(Debug)]
+pub struct Installation {
+    pub core: Arc<Core>,
+    _lock: Lock,
+}
+
+/// The exclusive use of a data directory.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Lock {
+    /// Takes the data directory, making it when there is none.
+    pub(crate) fn take(data_dir: &Path) -> Result<Self, InstallationError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(data_dir).map_err(io("make the data directory", data_dir))?;
+        let path = data_dir.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("open the lock", &path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            return Err(InstallationError::InUse { path: data_dir.to_owned(), pid: pid.trim().to_owned() });
+        }
+        file.set_len(0).map_err(io("write the lock", &path))?;
+        writeln!(file, "{}", std::process::id()).map_err(io("write the lock", &path))?;
+        Ok(Self(file))
+    }
+}
+
+impl Installation {
+    /// Opens the data directory for this process alone.
+    ///
+    /// # Errors
+    /// [`InstallationError::InUse`] names the process that has it.
+    pub async fn open(data_dir: &Path, settings: Settings) -> Result<Self, InstallationError> {
+        let lock = Lock::take(data_dir)?;
+        let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
+        let kek = key(data_dir)?;
+        let core =
+            Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), &kek, settings).await?;
+        Ok(Self { core, _lock: lock })
+    }
+}
+
+pub(crate) fn open_meta(data_dir: &Path) -> Result<Arc<Meta>, InstallationError> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let environment =
+        Environment { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), boot: boot.trim().to_owned() };
+    Ok(Arc::new(Meta::open(data_dir, &environment)?))
+}
+
+pub(crate) fn open_store(data_dir: &Path) -> Result<DiskStore, InstallationError> {
+    Ok(DiskStore::open(&data_dir.join(STORE_FOLDER))?)
+}
+
+/// The key-encryption key of the data directory, made on the first start.
+fn key(data_dir: &Path) -> Result<KeyEncryptionKey, InstallationError> {
+    let path = data_dir.join(KEY_FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut fresh = [0; KeyEncryptionKey::BYTES];
+            SystemEntropy.fill(&mut fresh);
+            write_secret(&path, &fresh).map_err(io("write the key", &path))?;
+            fresh.to_vec()
+        }
+        Err(error) => return Err(io("read the key", &path)(error)),
+    };
+    let bytes: [u8; KeyEncryptionKey::BYTES] = bytes.try_into().map_err(|_| InstallationError::Key(path))?;
+    Ok(KeyEncryptionKey::new(&bytes))
+}
+
+/// Writes a file that only its owner may read, durably and whole or not at all.
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,296 @@
+//! Local verbs: those that run on the server's machine. A running server carries them out on its admin socket; without
+//! one the verb opens the data directory itself.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use kogge_core::backup::{BackupReport, restore};
+use kogge_core::{Core, Settings, SystemEntropy};
+use kogge_meta::STATE_FILE;
+use kogge_types::{Digest, RegistryName, RepositoryPattern};
+use serde_json::Value;
+
+use crate::admin::{self, AdminCall};
+use crate::config::{Config, ConfigErrors, Environment, ServeArgs};
+use crate::installation::{self, Installation, InstallationError, KEY_FILE, Lock, write_secret};
+use crate::serve::{self, ServeError};
+
+/// Verbs of the server's machine.
+#[derive(Debug, Subcommand)]
+pub enum LocalCommand {
+    /// Run the registry
+    Serve(Box<ServeArgs>),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Collect garbage now, or tell about it
+    Gc(GcArgs),
+    /// Ask about stored blobs
+    #[command(subcommand)]
+    Blob(BlobCommand),
+    /// Read every stored blob and take corrupt ones out of service
+    Scrub(Place),
+    /// Copy the whole installation into a folder, while it serves; a second run copies only what is new
+    Backup {
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make a data directory out of a backup
+    Restore {
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Manage users and registries
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+/// Which installation a verb is about.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Folder that holds everything the registry keeps
+    #[arg(long, env = "KOGGE_DATA_DIR", value_name = "DIR", default_value = "./kogge-data")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether the configuration is good, and everything that is wrong with it
+    Check(Box<ServeArgs>),
+    /// Print what is in force: of the running server, or what a start with these flags would use
+    Show(Box<ServeArgs>),
+}
+
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    #[command(subcommand)]
+    verb: Option<GcCommand>,
+    /// Only count what would be collected
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GcCommand {
+    /// What waits to be collected, and how background work fares
+    Status(Place),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BlobCommand {
+    /// Why a blob is kept: every repository that links it and the manifests behind that
+    Why {
+        digest: Digest,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Manage users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Manage registries
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make a user, or give one a new password and role; the password is read from standard input
+    Put {
+        name: String,
+        /// Owner, AcrPull, AcrPush or AcrDelete
+        #[arg(long)]
+        role: String,
+        /// The registry that the role is for; all without it
+        #[arg(long)]
+        registry: Option<RegistryName>,
+        /// The repositories that the role is for: a name, `team/*` or `*`
+        #[arg(long, default_value = "*")]
+        repositories: RepositoryPattern,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove a user; its tokens are void at once
+    Delete {
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RegistryCommand {
+    /// Make a registry, or change one
+    Put {
+        name: RegistryName,
+        /// Let anyone pull from it without a login
+        #[arg(long)]
+        anonymous_pull: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the registries
+    List(Place),
+}
+
+/// Why a local verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    #[error(transparent)]
+    Core(#[from] kogge_core::Error),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Other(#[from] std::io::Error),
+}
+
+impl LocalCommand {
+    /// Carries the verb out.
+    pub fn run(self, version: &'static str) -> Result<(), LocalError> {
+        match self {
+            Self::Serve(args) => {
+                let config = Config::load(&args, &Environment::of_process())?;
+                Ok(serve::run(&config, version)?)
+            }
+            Self::Config(ConfigCommand::Check(args)) => {
+                Config::load(&args, &Environment::of_process())?;
+                print_text("the configuration is good\n")
+            }
+            Self::Config(ConfigCommand::Show(args)) => show_config(&args),
+            Self::Gc(GcArgs { verb: Some(GcCommand::Status(place)), .. }) => call(&place, AdminCall::GarbageStatus),
+            Self::Gc(GcArgs { dry_run: true, place, .. }) => call(&place, AdminCall::CountGarbage),
+            Self::Gc(GcArgs { place, .. }) => call(&place, AdminCall::CollectGarbage),
+            Self::Blob(BlobCommand::Why { digest, place }) => call(&place, AdminCall::ExplainBlob { digest }),
+            Self::Scrub(place) => call(&place, AdminCall::Scrub),
+            Self::Backup { folder, place } => back_up(folder, &place),
+            Self::Restore { folder, place } => runtime()?.block_on(restore_into(&folder, &place.data_dir)),
+            Self::Admin(AdminCommand::User(UserCommand::Put { name, role, registry, repositories, place })) => {
+                let password = read_password()?;
+                call(&place, AdminCall::PutUser { name, password, role, registry, repositories })
+            }
+            Self::Admin(AdminCommand::User(UserCommand::Delete { name, place })) => {
+                call(&place, AdminCall::DeleteUser { name })
+            }
+            Self::Admin(AdminCommand::Registry(RegistryCommand::Put { name, anonymous_pull, place })) => {
+                call(&place, AdminCall::PutRegistry { name, anonymous_pull })
+            }
+            Self::Admin(AdminCommand::Registry(RegistryCommand::List(place))) => call(&place, AdminCall::ListRegistries),
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+fn print_text(text: &str) -> Result<(), LocalError> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn print_value(value: &Value) -> Result<(), LocalError> {
+    print_text(&format!("{value:#}\n"))
+}
+
+/// Carries `verb` out by the running server, or without one, and prints its answer.
+fn call(place: &Place, verb: AdminCall) -> Result<(), LocalError> {
+    let answer = runtime()?.block_on(perform(&place.data_dir, verb, &show_progress))?;
+    print_value(&answer)
+}
+
+async fn perform(
+    data_dir: &Path,
+    verb: AdminCall,
+    progress: &(dyn Fn(BackupReport) + Send + Sync),
+) -> Result<Value, LocalError> {
+    let failed = |source| LocalError::Io { action: "talk to the server that uses", path: data_dir.to_owned(), source };
+    if let Some(answer) = admin::ask(data_dir, &verb, progress).await.map_err(failed)? {
+        return answer.map_err(LocalError::Refused);
+    }
+    if !data_dir.join(STATE_FILE).exists() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(LocalError::Io { action: "there is no registry in", path: data_dir.to_owned(), source });
+    }
+    let installation = Installation::open(data_dir, Settings::default()).await?;
+    let core: &Core = &installation.core;
+    Ok(admin::perform(core, "", verb, progress).await?)
+}
+
+fn show_progress(report: BackupReport) {
+    // A terminal that is gone must not end the work.
+    let _ = write!(std::io::stderr(), "\r{} blobs, {} bytes", report.blobs, report.bytes);
+}
+
+fn show_config(args: &ServeArgs) -> Result<(), LocalError> {
+    let config = Config::load(args, &Environment::of_process())?;
+    let data_dir = &config.server.data_dir;
+    let failed = |source| LocalError::Io { action: "talk to the server that uses", path: data_dir.clone(), source };
+    let running = runtime()?.block_on(admin::ask(data_dir, &AdminCall::ShowConfig, &|_| {})).map_err(failed)?;
+    match running {
+        Some(Ok(Value::String(shown))) => print_text(&format!("# of the running server\n{shown}")),
+        Some(Err(message)) => Err(LocalError::Refused(message)),
+        Some(Ok(_)) | None => print_text(&config.render()),
+    }
+}
+
+fn read_password() -> Result<String, LocalError> {
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password)?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(LocalError::Refused("no password came on standard input".to_owned()));
+    }
+    Ok(password.to_owned())
+}
+
+/// Copies the installation and the key without which its sealed secrets cannot be read.
+fn back_up(folder: PathBuf, place: &Place) -> Result<(), LocalError> {
+    let folder = std::path::absolute(folder)?;
+    call(place, AdminCall::BackUp { folder: folder.clone() })?;
+    let key = place.data_dir.join(KEY_FILE);
+    let content = std::fs::read(&key).map_err(|source| LocalError::Io { action: "read the key", path: key, source })?;
+    Ok(write_secret(&folder.join(KEY_FILE), &content)?)
+}
+
+async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> {
+    let _lock = Lock::take(data_dir)?;
+    let state = data_dir.join(STATE_FILE);
+    if state.exists() {
+        let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        return Err(LocalError::Io { action: "restore into", path: data_dir.to_owned(), source });
+    }
+    let copy = |name: &str| {
+        let from = folder.join(name);
+        let content = std::fs::read(&from);
+        content.map_err(|source| LocalError::Io { action: "read the backup's", path: from, source })
+    };
+    write_secret(&data_dir.join(KEY_FILE), &copy(KEY_FILE)?)?;
+    // The state comes last under its name: a restore that is cut off can be begun again.
+    let part = data_dir.join("restoring");
+    std::fs::create_dir_all(&part)?;
+    write_secret(&part.join(STATE_FILE), &copy(STATE_FILE)?)?;
+    let (meta, store) = (installation::open_meta(&part)?, installation::open_store(data_dir)?);
+    let report = restore(folder, &meta, &store, &SystemEntropy, &show_progress).await?;
+    let checked = part.join("checked");
+    let snapshot = checked.clone();
+    tokio::task::spawn_blocking(move || meta.copy_state_to(&snapshot)).await.map_err(std::io::Error::other)?
+        .map_err(InstallationError::from)?;
+    std::fs::rename(&checked, &state)?;
+    std::fs::remove_dir_all(&part)?;
+    print_value(&serde_json::to_value(report).unwrap_or_default())
+}

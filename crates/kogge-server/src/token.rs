@@ -1,0 +1,166 @@
+//! `/oauth2/token`: ACR's and Docker's token end point in one.
+//!
+//! GET takes Basic and query parameters (Docker); POST takes a form with `grant_type` `password` or `refresh_token`
+//! (ACR, and Docker's OAuth2 form). Without a name and a password the token is an anonymous one.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use kogge_core::auth::{Caller, Credential, LoginError};
+use kogge_meta::Registry;
+use kogge_types::{Code, Scope, limits};
+use serde_json::json;
+
+use crate::app::App;
+use crate::body::{Body, Upload};
+use crate::credential::Presented;
+use crate::error::Refusal;
+use crate::forwarded::Origin;
+
+/// What a token request asks for.
+#[derive(Debug, Default)]
+struct Asked {
+    grant_type: Option<String>,
+    service: Option<String>,
+    scopes: Vec<String>,
+    username: Option<String>,
+    password: Option<String>,
+    refresh_token: Option<String>,
+    access_token: Option<String>,
+    /// Whether a refresh token is wanted too (`access_type=offline`, or Docker's `offline_token`).
+    offline: bool,
+}
+
+impl Asked {
+    fn parse(form: &[u8]) -> Self {
+        let mut asked = Self::default();
+        for (key, value) in form_urlencoded::parse(form) {
+            let value = value.into_owned();
+            match key.as_ref() {
+                "grant_type" => asked.grant_type = Some(value),
+                "service" => asked.service = Some(value),
+                "scope" => asked.scopes.push(value),
+                "username" => asked.username = Some(value),
+                "password" => asked.password = Some(value),
+                "refresh_token" => asked.refresh_token = Some(value),
+                "access_token" => asked.access_token = Some(value),
+                "access_type" => asked.offline |= value == "offline",
+                "offline_token" => asked.offline |= value == "true",
+                _ => {}
+            }
+        }
+        asked
+    }
+}
+
+pub(crate) async fn get(app: &App, parts: &Parts, origin: &Origin, registry: &Registry) -> Result<Response<Body>, Refusal> {
+    let asked = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let presented = Presented::read(&parts.headers);
+    let caller = match &presented {
+        Presented::Bearer(token) => app.core.verify_refresh_token(registry, token),
+        presented => {
+            let credential = presented.credential().ok_or(Refusal::Login(MALFORMED))?;
+            app.core.authenticate(registry, credential, origin.client).await?
+        }
+    };
+    issue(app, origin, registry, &asked, caller)
+}
+
+pub(crate) async fn post(
+    app: &App,
+    parts: &Parts,
+    origin: &Origin,
+    registry: &Registry,
+    upload: &mut Upload,
+) -> Result<Response<Body>, Refusal> {
+    let form = upload.collect(limits::FORM_BYTES_MAX, Code::SizeInvalid).await?;
+    let mut asked = Asked::parse(&form);
+    let query = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    asked.scopes.extend(query.scopes);
+    asked.service = asked.service.or(query.service);
+    let caller = match asked.grant_type.as_deref() {
+        Some("refresh_token") => {
+            let token = asked.refresh_token.as_deref().ok_or(Refusal::Login("the form has no refresh_token"))?;
+            app.core.verify_refresh_token(registry, token)
+        }
+        Some("password") => match (&asked.username, &asked.password) {
+            (Some(name), Some(password)) => {
+                app.core.authenticate(registry, Credential::Basic { name, password }, origin.client).await?
+            }
+            (None, None) => Ok(Caller::anonymous()),
+            _ => return Err(Refusal::Login("the form needs both username and password")),
+        },
+        _ => return Err(Refusal::new(Code::Unsupported, "grant_type must be password or refresh_token")),
+    };
+    issue(app, origin, registry, &asked, caller)
+}
+
+/// `/oauth2/exchange`: a fresh refresh token for one that is still good. The only identity that is taken is a refresh
+/// token of this registry; an access token, which is bounded, never becomes an unbounded one.
+pub(crate) async fn exchange(
+    app: &App,
+    origin: &Origin,
+    registry: &Registry,
+    upload: &mut Upload,
+) -> Result<Response<Body>, Refusal> {
+    let form = upload.collect(limits::FORM_BYTES_MAX, Code::SizeInvalid).await?;
+    let asked = Asked::parse(&form);
+    let token = match asked.grant_type.as_deref() {
+        Some("refresh_token" | "access_token_refresh_token") => asked.refresh_token,
+        Some("access_token") => asked.access_token,
+        _ => return Err(Refusal::new(Code::Unsupported, "grant_type must be access_token or refresh_token")),
+    };
+    let token = token.ok_or(Refusal::Login("the form has no token to exchange"))?;
+    let caller = match app.core.verify_refresh_token(registry, &token) {
+        Ok(caller) if !caller.is_anonymous() && !caller.is_bounded() => caller,
+        Ok(_) | Err(_) => {
+            app.count_refusal(LoginError::Token, origin);
+            return Err(Refusal::Login("the token is not an identity that this registry trusts; log in again"));
+        }
+    };
+    let audience = asked.service.as_deref().unwrap_or(&origin.host);
+    let token = app.core.issue_refresh_token(&caller, registry, audience)?;
+    Ok(answer(&json!({ "refresh_token": token.token })))
+}
+
+fn answer(content: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Bytes::from(content.to_string())));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const MALFORMED: &str = "the Authorization header is malformed";
+
+fn issue(
+    app: &App,
+    origin: &Origin,
+    registry: &Registry,
+    asked: &Asked,
+    caller: Result<Caller, LoginError>,
+) -> Result<Response<Body>, Refusal> {
+    let caller = caller.map_err(|refused| {
+        app.count_refusal(refused, origin);
+        match refused {
+            LoginError::Throttled => Refusal::of(Code::TooManyRequests),
+            LoginError::Password => Refusal::Login("the user name or the password is wrong"),
+            LoginError::Token => Refusal::Login("the token is not valid here; log in again"),
+        }
+    })?;
+    let audience = asked.service.as_deref().unwrap_or(&origin.host);
+    let scopes = Scope::parse_all(asked.scopes.iter().map(String::as_str));
+    let token = app.core.issue_access_token(&caller, registry, audience, &scopes)?;
+    let issued_at = jiff::Timestamp::from_microsecond(token.issued_at_us).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let mut content = json!({
+        "access_token": token.token,
+        "token": token.token,
+        "expires_in": token.life.as_secs(),
+        "issued_at": issued_at.round(jiff::Unit::Second).unwrap_or(issued_at).to_string(),
+    });
+    if asked.offline && !caller.is_anonymous() && !caller.is_bounded() {
+        content["refresh_token"] = app.core.issue_refresh_token(&caller, registry, audience)?.token.into();
+    }
+    Ok(answer(&content))
+}
