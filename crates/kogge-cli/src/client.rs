@@ -5,6 +5,8 @@ pub(crate) mod authorizer;
 pub(crate) mod blobs;
 pub(crate) mod challenge;
 pub(crate) mod failure;
+#[cfg(test)]
+mod fake;
 pub(crate) mod link;
 pub(crate) mod listing;
 pub(crate) mod manifests;
@@ -277,3 +279,6 @@ pub(crate) async fn read_bounded(
         body.extend_from_slice(&chunk);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,3 +270,6 @@ fn describe(content: &ManifestContent) -> Descriptor {
         platform: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,19 +128,12 @@ impl Core {
         }
     }
 
-    /// Whether `caller` may do all of `scopes` in `registry`.
-    pub fn permits(&self, caller: &Caller, registry: &Registry, scopes: &[Scope]) -> bool {
-        let policy = self.policy.load();
-        scopes.iter().all(|scope| {
-            let repository = match &scope.resource {
-                ResourceScope::Catalog => None,
-                ResourceScope::Repository(name) => Some(name),
-            };
-            every_action(scope.actions).all(|action| caller.allows(&policy, registry, action, repository))
-        })
+    /// Whether the caller's roles allow `action`, whatever its token is bounded to: what another token could do.
+    pub fn could(&self, caller: &Caller, registry: &Registry, action: Action, repository: &RepositoryName) -> bool {
+        self.policy.load().authorize(caller.principal, registry, action, Some(repository)).is_ok()
     }
 
-    /// As [`Core::permits`], of one action on one repository.
+    /// Whether `caller` may do `action` on `repository`, or on the registry itself.
     pub fn permits_action(&self, caller: &Caller, registry: &Registry, action: Action, repository: Option<&RepositoryName>) -> bool {
         caller.allows(&self.policy.load(), registry, action, repository)
     }

@@ -290,7 +290,7 @@ impl Writing {
             let chunk = chunk.map_err(|error| Error::new(Code::BlobUploadInvalid, error.to_string()))?;
             let end = self.record.bytes + chunk.len() as u64;
             if end > limits::BLOB_BYTES_MAX {
-                return Err(Error::new(Code::SizeInvalid, "a blob is at most 200 GiB"));
+                return Err(Error::of(Code::BlobTooLarge));
             }
             if window.is_some_and(|window| end > window.last.saturating_add(1)) {
                 return Err(Error::new(Code::SizeInvalid, "the body is longer than its Content-Range"));
@@ -306,10 +306,10 @@ impl Writing {
     }
 }
 
-/// Whether nothing can come of the upload any more. An early end can be made good, and a request that another one
-/// took over from must leave what is the other's.
+/// Whether nothing can come of the upload any more. An early end can be made good, a request that contradicts itself
+/// changes nothing, and one that another took over from must leave what is the other's.
 fn ends_upload(error: &Error) -> bool {
-    !matches!(error.code, Code::BlobUploadInvalid | Code::UploadConflict)
+    !matches!(error.code, Code::BlobUploadInvalid | Code::SizeInvalid | Code::UploadConflict)
 }
 
 /// The session, when it belongs to the repository that the request names.

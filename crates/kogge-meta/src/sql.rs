@@ -187,6 +187,8 @@ impl<'c> Snapshot<'c> {
         while let Some(row) = rows.next()? {
             found.push(read(&Row(row))?);
         }
+        #[cfg(test)]
+        observed::note(sql, rows.as_ref());
         Ok(found)
     }
 
@@ -199,7 +201,10 @@ impl<'c> Snapshot<'c> {
     ) -> Result<Option<T>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-        rows.next()?.map(|row| read(&Row(row))).transpose()
+        let found = rows.next()?.map(|row| read(&Row(row))).transpose();
+        #[cfg(test)]
+        observed::note(sql, rows.as_ref());
+        found
     }
 
     /// Whether `sql` has a row.
@@ -248,9 +253,47 @@ impl<'c> Tx<'c> {
     /// Runs `sql` and says how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize> {
         let mut statement = self.snapshot.connection.prepare_cached(sql)?;
-        Ok(statement.execute(rusqlite::params_from_iter(values))?)
+        let changed = statement.execute(rusqlite::params_from_iter(values))?;
+        #[cfg(test)]
+        observed::note(sql, Some(&statement));
+        Ok(changed)
     }
 }
 
 /// The local row that stands for this installation in its present epoch.
 pub(crate) const OWN_ORIGIN: i64 = 1;
+
+/// What tests see of the statements that a thread runs.
+#[cfg(test)]
+pub(crate) mod observed {
+    use std::cell::RefCell;
+
+    use rusqlite::{Statement, StatementStatus};
+
+    /// A statement that was run, and the steps that the engine's machine took for it.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Observed {
+        pub(crate) sql: String,
+        pub(crate) steps: i64,
+    }
+
+    thread_local! {
+        static STATEMENTS: RefCell<Option<Vec<Observed>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note(sql: &str, statement: Option<&Statement<'_>>) {
+        let steps = statement.map_or(0, |statement| i64::from(statement.reset_status(StatementStatus::VmStep)));
+        STATEMENTS.with_borrow_mut(|statements| {
+            if let Some(statements) = statements {
+                statements.push(Observed { sql: sql.to_owned(), steps });
+            }
+        });
+    }
+
+    /// Runs `work` and returns the statements that it ran on this thread.
+    pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, Vec<Observed>) {
+        STATEMENTS.set(Some(Vec::new()));
+        let done = work();
+        (done, STATEMENTS.take().unwrap_or_default())
+    }
+}

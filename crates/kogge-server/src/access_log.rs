@@ -285,6 +285,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::log::sink;
 
     fn record<'a>() -> Record<'a> {
         Record {
@@ -383,19 +384,8 @@ mod tests {
 
     #[test]
     fn records_reach_the_sink() {
-        struct Pipe(mpsc::Sender<Vec<u8>>);
-        impl Write for Pipe {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.send(bytes.to_vec()).map_err(std::io::Error::other)?;
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let (sender, receiver) = mpsc::channel();
-        let sink = Sink::start("test-access", Pipe(sender), Counter::default()).expect("thread");
+        let (sender, receiver) = mpsc::sync_channel(100);
+        let sink = Sink::start("test-access", sink::Pipe(sender), Counter::default()).expect("thread");
         let log = AccessLog::new(sink.clone(), LogFormat::Json);
         log.record(&record());
         log.record(&record());

@@ -211,7 +211,8 @@ impl App {
     ) -> Result<Caller, Refusal> {
         let action = operation.action();
         let challenge = |insufficient| {
-            let scopes = action.map(|action| route::challenge_scope(action, route.repository())).into_iter().collect();
+            let scope = action.map(|action| route::challenge_scope(action, route.repository()));
+            let scopes = scope.into_iter().chain(mount_scope(operation, parts)).collect();
             Refusal::Challenge(Challenge { scopes, insufficient })
         };
         let caller = self.authenticate(parts, origin, registry, || challenge(false)).await?;
@@ -271,17 +272,29 @@ impl Admitted<'_> {
         self.query().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Refuses unless the caller may also pull from `repository`.
-    pub(crate) fn require_pull(&self, repository: &RepositoryName, target: &RepositoryName) -> Result<(), Refusal> {
-        if self.app.core.permits_action(&self.caller, &self.registry, Action::Pull, Some(repository)) {
-            return Ok(());
+    /// Whether the caller may also pull from `source`, to mount from it into `target`. False when none of its roles
+    /// allows it, which looks as if the source had nothing; refused when only its token does not.
+    pub(crate) fn may_mount(&self, source: &RepositoryName, target: &RepositoryName) -> Result<bool, Refusal> {
+        let core = &self.app.core;
+        if core.permits_action(&self.caller, &self.registry, Action::Pull, Some(source)) {
+            return Ok(true);
+        }
+        if !core.could(&self.caller, &self.registry, Action::Pull, source) {
+            return Ok(false);
         }
         let scopes = vec![
             route::challenge_scope(Action::Push, Some(target)),
-            Scope::repository(repository.clone(), Action::Pull),
+            Scope::repository(source.clone(), Action::Pull),
         ];
         Err(Refusal::Challenge(Challenge { scopes, insufficient: true }))
     }
+}
+
+/// The scope of a mount's source: clients answer one challenge, so it must name all that they need.
+fn mount_scope(operation: Operation, parts: &Parts) -> Option<Scope> {
+    let query = parts.uri.query().filter(|_| operation == Operation::StartUpload)?;
+    let (_, source) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "from")?;
+    Some(Scope::repository(source.parse().ok()?, Action::Pull))
 }
 
 /// The headers that every answer has.

@@ -1,8 +1,8 @@
 //! The configuration: flags over environment over file over defaults, checked whole before anything starts.
 //!
 //! Three phases: the file's tables ([`raw`]), one raw structure per section whose unknown keys are errors, and the
-//! checked [`Config`]. Everything that is wrong is reported at once, each problem with the path of its key. Every key of
-//! the file can also be set by `KOGGE_<SECTION>_<KEY>`.
+//! checked [`Config`]. Everything that is wrong is reported at once, each problem with the path of its key. Every key
+//! of the file can also be set by `KOGGE_<SECTION>_<KEY>`.
 
 pub mod args;
 pub mod environment;

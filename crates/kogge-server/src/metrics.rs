@@ -59,7 +59,8 @@ pub struct RegistryMetrics {
     pub blob_pushes: Counter,
     pub manifest_pulls: Counter,
     pub blob_pulls: Counter,
-    /// Uploads whose final digest named another algorithm than the one that was computed, so that the bytes were read again.
+    /// Uploads whose final digest named another algorithm than the one that was computed, so that their bytes were
+    /// read again.
     pub upload_rereads: Counter,
     pub gc_runs: Counter,
     pub gc_blobs_deleted: Counter,

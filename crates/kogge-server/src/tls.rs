@@ -41,8 +41,8 @@ pub enum TlsError {
     #[error("cannot issue a certificate: {0}")]
     Issue(#[from] rcgen::Error),
     #[error(
-        "{} has no key beside it: put ca-key.pem back, or remove ca.pem to make a new authority (which every client must \
-         then trust)", .0.display()
+        "{} has no key beside it: put ca-key.pem back, or remove ca.pem to make a new authority, which every client \
+         must then trust", .0.display()
     )]
     KeyMissing(PathBuf),
     #[error("TLS cannot be set up: {0}")]
@@ -102,8 +102,8 @@ impl Tls {
         TlsAcceptor::from(config).accept(stream).await
     }
 
-    /// Reads certificate files again when they change, and on SIGHUP. A new pair that is broken is reported, and the old
-    /// one stays. Never ends; there is nothing to watch for a local authority.
+    /// Reads certificate files again when they change, and on SIGHUP. A new pair that is broken is reported, and the
+    /// old one stays. Never ends; there is nothing to watch for a local authority.
     pub async fn watch(&self) {
         let Source::Files(files) = &self.source else { return std::future::pending().await };
         files.watch(WATCH_INTERVAL).await;

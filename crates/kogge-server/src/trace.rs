@@ -1,6 +1,6 @@
 //! Traces of requests, sent to an OTLP collector when one is configured. Without one nothing is paid: no span is made.
 //!
-//! A caller's `traceparent` (W3C Trace Context) becomes the parent of the request's span, its decision to sample included.
+//! A caller's `traceparent` (W3C Trace Context) becomes the parent of the request's span, its decision to sample too.
 //! Spans are gathered in memory and sent by a thread of their own with a blocking client: the asynchronous one has no
 //! runtime in that thread and would send nothing.
 

@@ -3,6 +3,7 @@
 /// An error code of the distribution API (distribution specification, "Error Codes") or of ACR's additions to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
+    BlobTooLarge,
     BlobUnknown,
     BlobUploadInvalid,
     BlobUploadUnknown,
@@ -56,6 +57,7 @@ macro_rules! table {
 }
 
 table! {
+    BlobTooLarge "SIZE_INVALID" 413 false "a blob is at most 200 GiB";
     BlobUnknown "BLOB_UNKNOWN" 404 false "blob unknown to registry";
     BlobUploadInvalid "BLOB_UPLOAD_INVALID" 400 false "blob upload invalid";
     BlobUploadUnknown "BLOB_UPLOAD_UNKNOWN" 404 false "blob upload unknown to registry";

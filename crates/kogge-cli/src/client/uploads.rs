@@ -21,6 +21,8 @@ use crate::progress::Meter;
 const MONOLITHIC_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bytes of one chunk of a larger blob: what a proxy in between commonly lets through.
 const CHUNK_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a chunk where larger ones did not get through.
+const CHUNK_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// The largest chunk that a registry may insist on.
 const CHUNK_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// How long an upload may move no byte, the registry's answer included.
@@ -41,7 +43,8 @@ struct Session {
     location: Url,
     /// Bytes that the registry has.
     offset: u64,
-    chunk_bytes: u64,
+    /// Bytes that the registry wants a chunk to have at least, the last one apart.
+    chunk_bytes_min: u64,
 }
 
 /// One blob's upload.
@@ -59,10 +62,10 @@ impl Upload<'_> {
     /// Sends the blob. The registry verifies its digest.
     pub(crate) async fn run(&self) -> Result<Arrival> {
         let mut backoff = Backoff::default();
-        let mut session = None;
+        let (mut session, mut chunk_bytes) = (None, CHUNK_BYTES);
         loop {
             let before = session.as_ref().map_or(0, |session: &Session| session.offset);
-            let error = match self.attempt(&mut session).await {
+            let error = match self.attempt(&mut session, chunk_bytes).await {
                 Ok(arrival) => return Ok(arrival),
                 Err(error) => error,
             };
@@ -83,12 +86,14 @@ impl Upload<'_> {
             session = self.recover(session).await;
             if session.as_ref().is_some_and(|session| session.offset > before) {
                 backoff.progressed();
+            } else {
+                chunk_bytes = (chunk_bytes / 4).max(CHUNK_BYTES_MIN);
             }
         }
     }
 
     /// One go: from a new session or from where the last one stopped, to the end.
-    async fn attempt(&self, session: &mut Option<Session>) -> Result<Arrival> {
+    async fn attempt(&self, session: &mut Option<Session>, chunk_bytes: u64) -> Result<Arrival> {
         if session.is_none() {
             match self.start().await? {
                 Some(new) => *session = Some(new),
@@ -102,7 +107,7 @@ impl Upload<'_> {
             return Ok(Arrival::Sent);
         }
         while session.offset < size {
-            self.send_chunk(session).await?;
+            self.send_chunk(session, chunk_bytes).await?;
         }
         self.finish(session, size..size).await?;
         Ok(Arrival::Sent)
@@ -154,8 +159,8 @@ impl Upload<'_> {
         Some(recovered)
     }
 
-    async fn send_chunk(&self, session: &mut Session) -> Result<()> {
-        let end = self.descriptor.size.min(session.offset + session.chunk_bytes);
+    async fn send_chunk(&self, session: &mut Session, chunk_bytes: u64) -> Result<()> {
+        let end = self.descriptor.size.min(session.offset + chunk_bytes.max(session.chunk_bytes_min));
         let response = self.send_bytes(Method::PATCH, session.location.clone(), session.offset..end, true).await?;
         let wanted = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::CREATED];
         let response = self.client.expect(response, &wanted, &self.action()).await?;
@@ -231,11 +236,8 @@ impl Upload<'_> {
         let location = location
             .ok_or_else(|| Error::general(format!("cannot {}: the answer has no usable Location", self.action())))?;
         let minimum = text_header(response.headers(), "oci-chunk-min-length").and_then(|text| text.parse().ok());
-        let chunk_bytes = minimum
-            .or(before.map(|before| before.chunk_bytes))
-            .unwrap_or(CHUNK_BYTES)
-            .clamp(CHUNK_BYTES, CHUNK_BYTES_MAX);
-        Ok(Session { location, offset: 0, chunk_bytes })
+        let minimum: Option<u64> = minimum.or(before.map(|before| before.chunk_bytes_min));
+        Ok(Session { location, offset: 0, chunk_bytes_min: minimum.unwrap_or(0).min(CHUNK_BYTES_MAX) })
     }
 
     fn post(&self, scopes: Scopes) -> Request {

@@ -30,8 +30,8 @@ pub enum RequestBodyError<E = hyper::Error> {
 /// The body of a request as a handler reads it.
 pub type RequestBody = Guarded<Incoming>;
 
-/// A body that fails when its sender is too slow. Only time during which the reader waits counts, so that a handler that
-/// takes its time is never taken for a slow client.
+/// A body that fails when its sender is too slow. Only time during which the reader waits counts, so that a handler
+/// that takes its time is never taken for a slow client.
 #[derive(Debug)]
 pub struct Guarded<B> {
     body: B,
@@ -204,8 +204,8 @@ mod tests {
 
     use super::*;
 
-    /// Reads a body whose sender pauses this long (in ms) before each frame of that many bytes, with a reader that pauses
-    /// for `reader_ms` before each read. The clock moves only when everything waits for it.
+    /// Reads a body whose sender pauses this long (in ms) before each frame of that many bytes, with a reader that
+    /// pauses for `reader_ms` before each read. The clock moves only when everything waits for it.
     async fn read(frames: &'static [(u64, usize)], reader_ms: u64) -> (usize, Option<String>) {
         let frames = unfold(frames.iter(), |mut frames| async move {
             let (pause_ms, bytes) = frames.next()?;

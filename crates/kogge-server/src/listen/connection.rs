@@ -151,9 +151,11 @@ async fn converse<H: Handler, S: AsyncRead + AsyncWrite + Unpin + Send + 'static
                 match judge.look(&pace, now) {
                     Verdict::Fine => {}
                     Verdict::Cut(slow) => return count(&shared.metrics, slow),
-                    Verdict::Idle if farewell.is_some_and(|since| now - since >= shared.limits.handshake_timeout) => return,
                     Verdict::Idle => {
-                        farewell.get_or_insert(now);
+                        let since = *farewell.get_or_insert(now);
+                        if now - since >= shared.limits.handshake_timeout {
+                            return;
+                        }
                         connection.as_mut().graceful_shutdown();
                     }
                 }

@@ -67,7 +67,8 @@ impl Sink {
         }
     }
 
-    /// Waits until everything put so far is written, for at most `limit`. Lines put later are written without gathering.
+    /// Waits until everything put so far is written, for at most `limit`. Lines put later are written without
+    /// gathering.
     pub fn close(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut state = self.0.lock();
@@ -145,25 +146,27 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 }
 
+/// Hands what is written to a test, which may hold it up.
+#[cfg(test)]
+pub(crate) struct Pipe(pub(crate) std::sync::mpsc::SyncSender<Vec<u8>>);
+
+#[cfg(test)]
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
     use super::*;
-
-    /// Hands what is written to a test, which may hold it up.
-    pub(crate) struct Pipe(pub(crate) mpsc::SyncSender<Vec<u8>>);
-
-    impl Write for Pipe {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn lines_come_out_in_order_and_in_batches() {

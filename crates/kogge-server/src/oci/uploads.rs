@@ -45,8 +45,7 @@ async fn mount_blob(request: &Admitted<'_>, name: &RepositoryName, digest: &Dige
         Some(from) => {
             let source: RepositoryName =
                 from.parse().map_err(|error| Refusal::new(Code::NameInvalid, format!("{error}")))?;
-            request.require_pull(&source, name)?;
-            Some(source)
+            request.may_mount(&source, name)?.then_some(source)
         }
         None => core.mountable_from(&target, &request.caller, digest).await?,
     };
