@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _, unfold};
-use kogge_types::{Descriptor, RepositoryName};
+use kogge_types::{Digest, RepositoryName};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::client::Client;
@@ -21,7 +21,7 @@ const FILE_READ_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 pub(crate) enum BlobSource {
     /// On a registry.
-    Registry { client: Arc<Client>, repository: RepositoryName, descriptor: Descriptor },
+    Registry { client: Arc<Client>, repository: RepositoryName, digest: Digest, size: u64 },
     /// In a file, from byte `start` on: a blob file of a layout, or its place in a tar.
     File { path: PathBuf, start: u64, size: u64 },
 }
@@ -30,7 +30,9 @@ impl BlobSource {
     /// The blob's bytes from `offset` on. Whoever reads checks their number and digest.
     pub(crate) async fn open(&self, offset: u64) -> Result<ByteStream> {
         match self {
-            Self::Registry { client, repository, descriptor } => client.open_blob(repository, descriptor, offset).await,
+            Self::Registry { client, repository, digest, size } => {
+                client.open_blob(repository, digest, *size, offset).await
+            }
             Self::File { path, start, size } => {
                 open_file(path.clone(), start + offset, size.saturating_sub(offset)).await
             }

@@ -81,7 +81,7 @@ pub struct Core {
     pub(crate) keys: SigningKeys,
     pub(crate) tokens: TokenCache,
     pub(crate) logins: Logins,
-    /// Held for reading by whatever removes stored copies, for writing by a backup.
+    /// Held for reading by whatever takes stored copies out of service or removes them, for writing by a backup.
     pub(crate) removal: tokio::sync::RwLock<()>,
     /// Held by whoever follows the journal.
     pub(crate) following: tokio::sync::Mutex<()>,

@@ -70,7 +70,12 @@ impl Core {
         while let ended @ 1.. = self.meta.write(|tx| tx.end_links(limits::WORK_BATCH_ROWS).map(Commit::quiet)).await? {
             report.links_ended += ended as u64;
         }
-        while let fenced @ 1.. = self.meta.write(|tx| tx.fence_blobs(limits::WORK_BATCH_ROWS).map(Commit::quiet)).await? {
+        loop {
+            let _fence = self.removal.read().await;
+            let fenced = self.meta.write(|tx| tx.fence_blobs(limits::WORK_BATCH_ROWS).map(Commit::quiet)).await?;
+            if fenced == 0 {
+                break;
+            }
             report.blobs_fenced += fenced as u64;
         }
         self.remove_condemned(&mut report).await?;

@@ -102,7 +102,12 @@ async fn follow(core: Arc<Core>, mut stop: watch::Receiver<bool>) {
 
 async fn repeat(core: Arc<Core>, kind: JobKind, mut stop: watch::Receiver<bool>) {
     loop {
-        let wait = match step(&core, kind).await {
+        // A step that is dropped is cut between two transactions; the next start begins it again.
+        let stepped = tokio::select! {
+            _ = stop.changed() => return,
+            stepped = step(&core, kind) => stepped,
+        };
+        let wait = match stepped {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(job = kind.as_str(), error = %report(&error), "cannot run the job");

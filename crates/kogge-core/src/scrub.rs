@@ -55,6 +55,7 @@ impl Core {
             self.meta.write(move |tx| tx.mark_scrubbed(&digest, &copy).map(Commit::quiet)).await?;
             return Ok(());
         }
+        let _fence = self.removal.read().await;
         let taken = self.meta.write(move |tx| tx.quarantine_blob(&digest, &copy, size).map(Commit::quiet)).await?;
         if taken {
             report.corrupt += 1;

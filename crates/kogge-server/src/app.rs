@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_SECURITY_POLICY, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use kogge_core::auth::{Caller, LoginError};
@@ -117,7 +117,10 @@ impl App {
         let mut response = match outcome {
             Ok(response) => response,
             Err(refusal) => {
-                upload.drain().await;
+                // Who waits for leave to send a body must not be given it.
+                if !parts.headers.contains_key(EXPECT) {
+                    upload.drain().await;
+                }
                 self.note(&refusal, &correlation);
                 answered.error = Some(refusal.code().info().word);
                 refusal.respond(origin.as_ref().ok())

@@ -1,5 +1,6 @@
 //! `kogge serve`: opens the data directory, starts what runs beside the requests, and stops it all in order.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,6 +168,8 @@ pub fn run(config: &Config, version: &'static str) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let served = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // Reloads certificates where there are any; it must never end the process.
+        let _reload = signal(SignalKind::hangup())?;
         let running = start(config, metrics, Logs { access, trace: trace.clone() }).await?;
         announce(config, &running);
         tokio::select! {
@@ -199,17 +202,15 @@ fn access_log(config: &Config, sink: &Sink, dropped: Counter) -> std::io::Result
 }
 
 /// Tells whoever started the server where it is and how to get in. On standard output, apart from the logs.
-#[expect(clippy::print_stdout, reason = "this is what the command prints")]
 fn announce(config: &Config, running: &Running) {
     let scheme = if config.server.tls == TlsMode::Off { "http" } else { "https" };
-    for address in &running.addresses {
-        println!("listening on {scheme}://{address}");
-    }
+    let mut lines: Vec<String> =
+        running.addresses.iter().map(|address| format!("listening on {scheme}://{address}")).collect();
     if let Some(password) = &running.made_password {
-        println!("user {ADMIN}, password {password} (made now and never shown again)");
+        lines.push(format!("user {ADMIN}, password {password} (made now and never shown again)"));
     }
-    if let Some(hint) = &running.trust_hint {
-        println!("{hint}");
-    }
-    println!("data in {}", config.server.data_dir.display());
+    lines.extend(running.trust_hint.clone());
+    lines.push(format!("data in {}", config.server.data_dir.display()));
+    // The server runs whether or not anybody reads this.
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }

@@ -13,11 +13,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use crate::challenge::Challenge;
@@ -29,6 +30,7 @@ pub struct Client {
     host: String,
     login: Option<Login>,
     session: Arc<Mutex<Session>>,
+    http2: bool,
 }
 
 /// How a client proves who it is.
@@ -51,7 +53,7 @@ struct Session {
 impl Client {
     /// An anonymous client of the registry at `addr`.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, host: addr.to_string(), login: None, session: Arc::default() }
+        Self { addr, host: addr.to_string(), login: None, session: Arc::default(), http2: false }
     }
 
     /// The same registry, as `user`.
@@ -71,6 +73,12 @@ impl Client {
     #[must_use]
     pub fn with_host(&self, host: &str) -> Self {
         Self { host: host.to_owned(), session: Arc::default(), ..self.clone() }
+    }
+
+    /// The same client over HTTP/2, without asking the server first.
+    #[must_use]
+    pub fn with_http2(&self) -> Self {
+        Self { http2: true, ..self.clone() }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -180,6 +188,8 @@ pub fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+type RequestBody = BoxBody<Bytes, std::convert::Infallible>;
+
 #[derive(Debug, Clone)]
 enum Body {
     None,
@@ -190,7 +200,7 @@ enum Body {
 }
 
 impl Body {
-    fn build(&self) -> BoxBody<Bytes, std::convert::Infallible> {
+    fn build(&self) -> RequestBody {
         match self {
             Self::None => Full::default().boxed(),
             Self::Sized(bytes) => Full::new(bytes.clone()).boxed(),
@@ -260,7 +270,33 @@ impl Request<'_> {
 
     /// One request and its answer, on a new connection.
     async fn exchange(&self, authorization: Option<&str>) -> Result<Reply> {
-        let mut request = http::Request::builder().method(&self.method).uri(&self.path).header(HOST, &self.client.host);
+        let request = self.build(authorization)?;
+        let stream = TokioIo::new(TcpStream::connect(self.client.addr).await.context("connect")?);
+        // The connection ends with the request; what went wrong on it, the request tells.
+        let (response, driver) = if self.client.http2 {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+            let driver = tokio::spawn(connection);
+            (sender.send_request(request).await, driver)
+        } else {
+            let (mut sender, connection) = http1::handshake(stream).await?;
+            let driver = tokio::spawn(connection);
+            (sender.send_request(request).await, driver)
+        };
+        let (parts, body) = response.context("send the request")?.into_parts();
+        let body = body.collect().await.context("read the answer")?.to_bytes();
+        driver.abort();
+        let what = format!("{} {}", self.method, self.path);
+        Ok(Reply { what, status: parts.status, headers: parts.headers, body })
+    }
+
+    fn build(&self, authorization: Option<&str>) -> Result<http::Request<RequestBody>> {
+        let host = &self.client.host;
+        let mut request = http::Request::builder().method(&self.method);
+        request = if self.client.http2 {
+            request.version(Version::HTTP_2).uri(format!("http://{host}{}", self.path))
+        } else {
+            request.uri(&self.path).header(HOST, host)
+        };
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -270,18 +306,7 @@ impl Request<'_> {
         if matches!(self.body, Body::None) && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             request = request.header(CONTENT_LENGTH, 0);
         }
-        let request = request.body(self.body.build())?;
-        let stream = TcpStream::connect(self.client.addr).await.context("connect")?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // The connection ends with the request; what went wrong on it, the request tells.
-        let driver = tokio::spawn(connection);
-        let response = sender.send_request(request).await.context("send the request")?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.context("read the answer")?.to_bytes();
-        drop(sender);
-        driver.abort();
-        let what = format!("{} {}", self.method, self.path);
-        Ok(Reply { what, status: parts.status, headers: parts.headers, body })
+        Ok(request.body(self.body.build())?)
     }
 }
 

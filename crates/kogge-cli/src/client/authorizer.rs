@@ -161,8 +161,12 @@ impl Authorizer {
         let text = bearer.parameter("realm").unwrap_or_default();
         let realm = Url::parse(text)
             .map_err(|error| Error::general(format!("{} names no usable token realm", self.host)).because(error))?;
-        let secure = realm.scheme() == "https";
-        if !secure && !(self.clear && realm.scheme() == "http") {
+        let steps_down = match realm.scheme() {
+            "https" => false,
+            "http" => !self.clear,
+            _ => true,
+        };
+        if steps_down {
             let message = format!("{} is asked over TLS, but its token realm {realm} is not", self.host);
             return Err(
                 Error::new(Kind::Denied, message).hint("the credentials were not sent; fix the registry's realm")
@@ -254,5 +258,34 @@ impl Authorizer {
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
         failure::of_transport(error, &format!("get a token for {}", self.host), &self.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_sent_to_a_realm_in_clear_when_the_registry_has_tls() {
+        let check = |clear: bool, realm: &str, expected: bool| {
+            let authorizer = Authorizer::new("reg.io".parse().expect("a host"), None, clear);
+            let challenge = Challenge::parse_all(&format!("Bearer realm=\"{realm}\"")).remove(0);
+            assert_eq!(authorizer.realm(&challenge).is_ok(), expected, "{clear} {realm}");
+        };
+        check(false, "https://auth.io/token", true);
+        check(false, "http://reg.io/token", false);
+        check(true, "http://reg.io/token", true);
+        check(true, "https://auth.io/token", true);
+        check(true, "file:///etc/passwd", false);
+        check(false, "", false);
+    }
+
+    #[test]
+    fn scopes_are_written_in_one_order() {
+        let name = "b/c".parse().expect("a name");
+        let both = Scopes::push(&name).and(Scopes::catalog());
+        assert_eq!(both, Scopes::catalog().and(Scopes::push(&name)));
+        let texts: Vec<&str> = both.0.iter().map(String::as_str).collect();
+        assert_eq!(texts, ["registry:catalog:*", "repository:b/c:pull,push"]);
     }
 }

@@ -40,10 +40,10 @@ impl Client {
     pub(crate) async fn open_blob(
         &self,
         repository: &RepositoryName,
-        descriptor: &Descriptor,
+        digest: &Digest,
+        size: u64,
         offset: u64,
     ) -> Result<ByteStream> {
-        let digest = descriptor.digest;
         let action = format!("get the blob {digest} of {}/{repository}", self.host());
         let url = self.repository_url(repository, &format!("blobs/{digest}"));
         let mut request = Request::new(Method::GET, url, Scopes::pull(repository));
@@ -58,7 +58,7 @@ impl Client {
             StatusCode::PARTIAL_CONTENT => {
                 return Err(Error::general(format!("cannot {action}: the answer is another range than was asked for")));
             }
-            StatusCode::RANGE_NOT_SATISFIABLE if offset == descriptor.size => {
+            StatusCode::RANGE_NOT_SATISFIABLE if offset == size => {
                 return Ok(futures_util::stream::empty().boxed());
             }
             _ => return Err(self.failure(response, &action).await),

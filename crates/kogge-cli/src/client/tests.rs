@@ -169,7 +169,7 @@ async fn a_broken_download_goes_on_by_range() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let partial = folder.path().join("partial");
     let client = std::sync::Arc::new(fake.client(None).await);
-    let source = BlobSource::Registry { client, repository: repository(), descriptor: descriptor(content) };
+    let source = BlobSource::Registry { client, repository: repository(), digest: Digest::sha256(content), size: 10 };
     download(&source, &descriptor(content), &partial, &Meter::hidden()).await.expect("complete");
     assert_eq!(std::fs::read(&partial).expect("written"), content);
     assert_eq!(fake.seen().await[1].header("range"), Some("bytes=4-"));
@@ -182,7 +182,7 @@ async fn a_registry_without_ranges_sends_all_and_the_beginning_is_skipped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let partial = folder.path().join("partial");
     let client = std::sync::Arc::new(fake.client(None).await);
-    let source = BlobSource::Registry { client, repository: repository(), descriptor: descriptor(content) };
+    let source = BlobSource::Registry { client, repository: repository(), digest: Digest::sha256(content), size: 10 };
     download(&source, &descriptor(content), &partial, &Meter::hidden()).await.expect("complete");
     assert_eq!(std::fs::read(&partial).expect("written"), content);
 }

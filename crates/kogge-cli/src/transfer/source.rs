@@ -60,7 +60,8 @@ impl Source {
             Self::Registry { client, repository } => Ok(BlobSource::Registry {
                 client: Arc::clone(client),
                 repository: repository.clone(),
-                descriptor: descriptor.clone(),
+                digest: descriptor.digest,
+                size: descriptor.size,
             }),
             Self::Layout(layout) => layout.blob(descriptor),
         }

@@ -4,6 +4,7 @@ mod blob_pull_ranges;
 mod blob_push;
 mod deletes;
 mod errors;
+mod http2;
 mod manifests;
 mod mount;
 mod multi_tag;

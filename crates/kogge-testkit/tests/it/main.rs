@@ -1,3 +1,4 @@
 //! The integration tests of the workspace.
 
+mod clients;
 mod conformance;

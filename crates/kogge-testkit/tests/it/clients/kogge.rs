@@ -45,7 +45,7 @@ impl Kogge {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}; build it first", program.display()));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         let output = BufReader::new(process.stdout.take().expect("stdout was asked to be piped"));
         let line = wait_for_line(output, ADDRESS).unwrap_or_else(|seen| {
             let mut errors = String::new();
@@ -108,5 +108,7 @@ fn drain(output: Option<impl Read + Send + 'static>) {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
-    folder.join("kogge")
+    let program = folder.join("kogge");
+    assert!(program.is_file(), "{} is not there: run `cargo build` or `cargo xtask test`", program.display());
+    program
 }

@@ -3,9 +3,12 @@
 use http::Method;
 use kogge_testkit::content::{ImageBuilder, Item, Seed};
 use kogge_testkit::http::Client;
+use kogge_types::limits::MANIFEST_BYTES_MAX;
 use kogge_types::media_type::{DOCKER_LIST, DOCKER_SCHEMA_1_SIGNED, OCI_INDEX, OCI_MANIFEST};
 use kogge_types::{Algorithm, Digest};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::new_repository;
 
@@ -102,5 +105,26 @@ async fn a_method_that_an_end_point_does_not_have_is_refused() {
         let reply = repository.client().request(method.clone(), &path).send().await;
         assert_eq!(reply.status, 405, "{method} {path}: {}", reply.text());
         assert_eq!(reply.code(), "UNSUPPORTED");
+    }
+}
+
+/// A client that sends to the end before it looks at the answer finds it, and not a broken connection.
+#[tokio::test]
+async fn a_refused_body_is_read_so_that_the_answer_arrives() {
+    let (registry, _) = new_repository("team/app").await;
+    let body = vec![b'x'; MANIFEST_BYTES_MAX];
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(registry.addr()).await.expect("connect");
+        let head = format!(
+            "PUT /v2/team/app/manifests/latest HTTP/1.1\r\nHost: {}\r\nContent-Type: {OCI_MANIFEST}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            registry.addr(),
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("send the head");
+        stream.write_all(&body).await.expect("send the body");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read the answer");
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     }
 }

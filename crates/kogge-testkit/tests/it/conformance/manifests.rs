@@ -1,5 +1,6 @@
 //! Pushing and pulling manifests of every shape, byte for byte.
 
+use kogge_testkit::TestRegistry;
 use kogge_testkit::content::{ImageBuilder, IndexBuilder, Item, Seed, Tree};
 use kogge_testkit::http::Reply;
 use kogge_testkit::repository::Repository;
@@ -197,4 +198,19 @@ async fn a_manifest_over_the_limit_is_refused() {
     }
     repository.put_manifest("latest", tree.root()).await.expect_status(413);
     repository.head_manifest("latest").await.expect_status(404);
+}
+
+#[tokio::test]
+async fn an_image_with_a_missing_layer_is_taken_where_the_operator_allows_it() {
+    let registry = TestRegistry::start_with("[uploads]\nsparse-images = true\n").await;
+    let repository = Repository::new(&registry.client(), "team/app");
+    let tree = image(&mut Seed::new(8));
+    let [config, layer] = tree.blobs.as_slice() else { panic!("an image of one layer") };
+    repository.push_blob(config).await;
+    let reply = repository.put_manifest("latest", tree.root()).await;
+    expect_pushed(&repository, reply, tree.root()).await;
+    repository.head_blob(&layer.digest).await.expect_status(404);
+    // The layer may still come.
+    repository.push_blob(layer).await;
+    repository.get_blob(&layer.digest).await.expect_status(200).expect_body(&layer.bytes);
 }

@@ -77,6 +77,20 @@ async fn a_token_must_cover_the_source_too() {
     mount(&target, blob.digest, Some("team/source")).await.expect_status(201);
 }
 
+/// Clients answer one challenge for one request, so it must name all that the request needs.
+#[tokio::test]
+async fn the_first_challenge_to_a_mount_names_both_repositories() {
+    let (registry, source) = new_repository("team/source").await;
+    let blob = Item::new(Algorithm::Sha256, OCTET_STREAM, Seed::new(4).bytes(512));
+    source.push_blob(&blob).await;
+    let target = Repository::new(&registry.anonymous(), "team/target");
+    let reply = mount(&target, blob.digest, Some("team/source")).await.expect_status(401);
+    let Some(Challenge::Bearer { scopes, .. }) = reply.challenge() else { panic!("{:?}", reply.headers) };
+    assert_eq!(scopes, ["repository:team/target:pull,push", "repository:team/source:pull"]);
+    let target = Repository::new(&registry.client(), "team/target");
+    mount(&target, blob.digest, Some("team/source")).await.expect_status(201);
+}
+
 #[tokio::test]
 async fn what_is_mounted_must_be_a_digest() {
     let (_registry, target) = new_repository("team/target").await;
