@@ -1,8 +1,10 @@
 //! The project's own automation, run as `cargo xtask <command>`.
 //!
 //! `test` is the one test command: it installs what the tests need, checks the sources and runs every test.
-//! `tidy` holds the rules that no compiler knows. `tools` only installs the programs that the tests drive.
+//! `tidy` holds the rules that no compiler knows. `tools` only installs the programs that the tests drive. `bench`
+//! compares the registry with others and with what the machine can do.
 
+mod bench;
 mod shell;
 mod test;
 mod tidy;
@@ -26,6 +28,8 @@ enum Command {
     Test(test::Options),
     /// Check the rules of the source tree: layout, sizes, names, links.
     Tidy,
+    /// Measure the registry beside docker-registry, nginx and the machine's limits, and print the table of goals.
+    Bench(bench::Options),
     /// Install the programs that the tests drive into `.kogge-tools/`, and print their versions.
     Tools,
 }
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test(options) => test::run(&root, &options),
         Command::Tidy => tidy::run(&root),
+        Command::Bench(options) => bench::run(&root, &options).map(|()| true),
         Command::Tools => tools::ensure(&root, &tools::CLIENTS).map(|()| true),
     };
     match outcome {

@@ -161,7 +161,7 @@ impl Core {
     pub async fn follow_deletions(&self) -> Result<()> {
         let _turn = self.following.lock().await;
         let stored = self.meta.read(|snapshot| snapshot.cursor(CONSUMER)).await?;
-        let mut position = stored;
+        let mut position = stored.max(self.followed.load(Ordering::Relaxed));
         loop {
             let after = position;
             let entries =

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::{CONTENT_SECURITY_POLICY, EXPECT, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use kogge_core::auth::{Caller, LoginError};
@@ -127,6 +127,9 @@ impl App {
             }
         };
         stamp(response.headers_mut(), &correlation, parts.uri.path());
+        if parts.method == Method::HEAD {
+            without_body(&mut response);
+        }
         let status = response.status().as_u16();
         trace::finish(&span, status);
         let client = origin.as_ref().map_or(peer.addr.ip(), |origin| origin.client);
@@ -298,6 +301,14 @@ fn mount_scope(operation: Operation, parts: &Parts) -> Option<Scope> {
     let query = parts.uri.query().filter(|_| operation == Operation::StartUpload)?;
     let (_, source) = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "from")?;
     Some(Scope::repository(source.parse().ok()?, Action::Pull))
+}
+
+/// Leaves the length of the body and takes the body away: HTTP/2 does not do that by itself.
+fn without_body(response: &mut Response<Body>) {
+    if let Some(bytes) = response.body().ready_bytes() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(bytes));
+    }
+    *response.body_mut() = Body::Empty;
 }
 
 /// The headers that every answer has.

@@ -290,7 +290,9 @@ async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> 
     let snapshot = checked.clone();
     tokio::task::spawn_blocking(move || meta.copy_state_to(&snapshot)).await.map_err(std::io::Error::other)?
         .map_err(InstallationError::from)?;
+    std::fs::File::open(&checked)?.sync_all()?;
     std::fs::rename(&checked, &state)?;
+    std::fs::File::open(data_dir)?.sync_all()?;
     std::fs::remove_dir_all(&part)?;
     print_value(&serde_json::to_value(report).unwrap_or_default())
 }

@@ -3,6 +3,7 @@
 pub mod challenge;
 pub mod content;
 pub mod http;
+pub mod process;
 pub mod registry;
 pub mod repository;
 pub mod tier;

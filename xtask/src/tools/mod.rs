@@ -25,7 +25,7 @@ pub(crate) struct ToolSet {
     own: &'static [&'static str],
     /// Packages of a newer release, as `package/release`, taken alone: they need no newer libc.
     newer: &'static [&'static str],
-    /// Each program and the arguments that print its version.
+    /// Each program and the arguments that print its version; none for a program that cannot print it and succeed.
     programs: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -60,6 +60,14 @@ pub(crate) const CLIENTS: ToolSet = ToolSet {
         ("cosign", &["version"]),
         ("notation", &["version"]),
     ],
+};
+
+/// The servers that `bench` compares with, and the program that loads them.
+pub(crate) const BENCH: ToolSet = ToolSet {
+    name: "bench",
+    own: &["docker-registry", "nginx", "wrk"],
+    newer: &[],
+    programs: &[("docker-registry", &["--version"]), ("nginx", &["-v"]), ("wrk", &[])],
 };
 
 /// Makes sure that every program of `set` is there and runs. Tests find them in `.kogge-tools/<set>/bin`.
@@ -109,8 +117,10 @@ fn unpack(fresh: &Path, set: &ToolSet) -> Result<Option<String>> {
     let own = apt::Area::new(&fresh.join("apt-own"), &archive.own_lines())?;
     let mut packages = own.closure(set.own)?;
     let releases: BTreeSet<&str> = set.newer.iter().filter_map(|name| name.split('/').nth(1)).collect();
-    let newer = apt::Area::new(&fresh.join("apt-newer"), &archive.lines_for(&releases))?;
-    packages.extend(newer.alone(set.newer)?);
+    if !releases.is_empty() {
+        let newer = apt::Area::new(&fresh.join("apt-newer"), &archive.lines_for(&releases))?;
+        packages.extend(newer.alone(set.newer)?);
+    }
     for package in packages {
         // The file's name tells package and version.
         println!("tools: {}", package.file_stem().unwrap_or_default().display());
@@ -167,7 +177,7 @@ fn multiarch() -> String {
 
 /// Runs every program once, so that one which cannot run here is told now and by name.
 fn check_programs(bin: &Path, set: &ToolSet) -> Result<()> {
-    for (name, arguments) in set.programs {
+    for (name, arguments) in set.programs.iter().filter(|(_, arguments)| !arguments.is_empty()) {
         shell::capture(Command::new(bin.join(name)).args(*arguments))
             .with_context(|| format!("{name} was unpacked but does not run here"))?;
     }
