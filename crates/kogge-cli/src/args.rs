@@ -51,26 +51,29 @@ An interrupted copy goes on where it stopped when the same command is run again.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not logged in or not allowed, 5 network.";
 
+/// Over the flags that every verb has, in the help.
+const GLOBAL_HEADING: &str = "Options of the verbs that speak to a registry";
+
 /// Flags that every verb has.
 #[derive(Debug, Clone, Args)]
 pub struct GlobalArgs {
     /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = OutputForm::Table, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_enum, default_value_t = OutputForm::Table, value_name = "FORM")]
     pub(crate) output: OutputForm,
     /// Speak plain HTTP to registries (this machine's own are tried by TLS first, then by plain HTTP)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) plain_http: bool,
     /// Do not check registries' TLS certificates
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) insecure: bool,
     /// Trust the certificate authorities in this PEM file too
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
     /// No progress bars and no notes
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) quiet: bool,
     /// How many blobs are copied at once
-    #[arg(long, global = true, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) parallel: u8,
 }
 

@@ -38,6 +38,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// How long this machine may take to show that it speaks TLS.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a request that met an internal error is sent again: such errors rarely pass by themselves.
+const INTERNAL_ERRORS_MAX: u32 = 2;
 /// Redirects that are followed for one request.
 const REDIRECTS_MAX: usize = 5;
 
@@ -58,6 +60,10 @@ impl Transport {
             .tls_danger_accept_invalid_certs(self.insecure);
         if host.is_loopback() {
             builder = builder.no_proxy();
+        }
+        if let Some(addresses) = host.known_addresses(0) {
+            // Port 0 stands for the port of the request.
+            builder = builder.resolve_to_addrs(host.name(), &addresses);
         }
         if let Some(path) = &self.ca_file {
             let text = std::fs::read(path).during(|| format!("read the certificates in {}", path.display()))?;
@@ -159,7 +165,7 @@ impl Client {
     /// waited out within bounds.
     pub(crate) async fn execute(&self, request: &Request, action: &str) -> Result<Response> {
         let mut backoff = Backoff::default();
-        let mut challenged = false;
+        let (mut challenged, mut internal_errors) = (false, 0);
         loop {
             let authorization = match self.authorization(&request.url, &request.scopes).await {
                 Err(error) if error.status().and_then(status_code).is_some_and(retry::is_transient) => {
@@ -201,7 +207,11 @@ impl Client {
                     continue;
                 }
             }
+            if status == StatusCode::INTERNAL_SERVER_ERROR {
+                internal_errors += 1;
+            }
             if retry::is_transient(status)
+                && internal_errors <= INTERNAL_ERRORS_MAX
                 && let Some(delay) = backoff.next(retry::asked_delay(response.headers(), Timestamp::now()))
             {
                 tokio::time::sleep(delay).await;

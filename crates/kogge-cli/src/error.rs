@@ -1,5 +1,6 @@
 //! What went wrong, told for a person: one line, its causes, and hints on what to do.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What kind of failure ended the command. It decides the exit code and nothing else.
@@ -114,15 +115,17 @@ impl Error {
 
     /// Writes the error to standard error and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("error: {self}");
-        for cause in causes(self) {
-            eprintln!("  caused by: {cause}");
-        }
-        for hint in &self.hints {
-            eprintln!("hint: {hint}");
-        }
+        let mut lines = vec![format!("error: {self}")];
+        lines.extend(causes(self).into_iter().map(|cause| format!("  caused by: {cause}")));
+        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        tell(&lines.join("\n"));
         ExitCode::from(self.kind.exit_code())
     }
+}
+
+/// Writes a line to standard error. When that is broken there is nobody to tell, and the exit code still counts.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The texts of the causes, without those that only repeat the end of the line above.

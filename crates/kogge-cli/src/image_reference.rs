@@ -1,6 +1,7 @@
 //! Image references as people type them: `[host[:port]/]repository[:tag][@digest]`, read as Docker reads them.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use kogge_types::{Digest, Reference, RepositoryName, Tag};
@@ -42,12 +43,19 @@ impl RegistryHost {
         after.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
     }
 
+    /// The addresses of a name below `localhost`. Every such name is this machine (RFC 6761 section 6.3), but not every
+    /// system's resolver knows it.
+    pub(crate) fn known_addresses(&self, port: u16) -> Option<[SocketAddr; 2]> {
+        let known = self.name().ends_with(".localhost");
+        known.then(|| [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()])
+    }
+
     /// Whether the host is this machine, so that plain HTTP leaks nothing.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = self.name();
         name == "localhost"
             || name.ends_with(".localhost")
-            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -73,7 +81,7 @@ impl FromStr for RegistryHost {
         let (name, port) = match host.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']').ok_or_else(|| bad("a bracket is not closed"))?;
-                address.parse::<std::net::Ipv6Addr>().map_err(|_| bad("no IPv6 address is in the brackets"))?;
+                address.parse::<Ipv6Addr>().map_err(|_| bad("no IPv6 address is in the brackets"))?;
                 ("", port)
             }
             None => host.find(':').map_or((host.as_str(), ""), |colon| host.split_at(colon)),
@@ -289,6 +297,10 @@ mod tests {
         check("https://reg.io", "reg.io", "reg.io", None, false);
         check("docker.io", "docker.io", "registry-1.docker.io", None, false);
         assert!("reg.io/v2".parse::<RegistryHost>().is_err());
+        let known =
+            |text: &str| text.parse::<RegistryHost>().expect(text).known_addresses(7).map(|all| all[0].to_string());
+        assert_eq!(known("team.localhost:5000").as_deref(), Some("127.0.0.1:7"));
+        assert_eq!((known("localhost:5000"), known("localhost.io")), (None, None));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::error::tell;
+
 /// How often a bar without news moves, so that it is seen to live.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -25,7 +27,7 @@ impl Progress {
     /// A bar for `total` bytes of `label`. It goes when it is dropped.
     pub(crate) fn bytes(&self, label: &str, total: u64) -> Meter {
         let style = ProgressStyle::with_template(
-            "{prefix:20} [{bar:30}] {binary_bytes:>10}/{binary_total_bytes:10} {binary_bytes_per_sec:>12} {eta:>4}",
+            "{prefix} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
         )
         .expect("the template is well formed")
         .progress_chars("=> ");
@@ -57,7 +59,7 @@ impl Progress {
 
     /// Says something that matters even with `--quiet`, above the bars.
     pub(crate) fn warn(&self, text: &str) {
-        self.bars.suspend(|| eprintln!("{text}"));
+        self.bars.suspend(|| tell(text));
     }
 }
 

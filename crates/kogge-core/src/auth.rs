@@ -3,10 +3,12 @@
 pub(crate) mod keys;
 pub(crate) mod login;
 pub mod policy;
+mod throttle;
 pub mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_meta::Registry;
 use kogge_types::access::Actions;
@@ -32,7 +34,7 @@ pub enum LoginError {
     #[error("the token is not valid: it is malformed, expired, of another registry, or its owner's rights have changed")]
     Token,
     #[error("too many failed logins; wait and try again")]
-    Throttled,
+    Throttled { retry_after: Duration },
 }
 
 /// A caller, authenticated.
@@ -43,6 +45,9 @@ pub struct Caller {
     name: Arc<str>,
     /// What a token bounds the caller to, in one registry. A caller with a password is not bounded.
     bound: Option<Arc<Bound>>,
+    /// When the token that the caller came with ends, in microseconds since the Unix epoch: no token made from it
+    /// lives longer.
+    pub(crate) until_us: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,11 +72,16 @@ impl Bound {
 
 impl Caller {
     pub fn anonymous() -> Self {
-        Self { principal: PrincipalId::Anonymous, name: Arc::from(""), bound: None }
+        Self::new(PrincipalId::Anonymous, Arc::from(""), None)
     }
 
     pub(crate) fn new(principal: PrincipalId, name: Arc<str>, bound: Option<Arc<Bound>>) -> Self {
-        Self { principal, name, bound }
+        Self { principal, name, bound, until_us: None }
+    }
+
+    #[must_use]
+    pub(crate) fn until(self, until_us: i64) -> Self {
+        Self { until_us: Some(until_us), ..self }
     }
 
     /// The name to log; empty for an anonymous caller.

@@ -13,8 +13,7 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    pub const OPEN: Self =
-        Self { delete_enabled: true, write_enabled: true, read_enabled: true, list_enabled: true };
+    pub const OPEN: Self = Self { delete_enabled: true, write_enabled: true, read_enabled: true, list_enabled: true };
 
     /// Whether content may be deleted: ACR lets both the delete and the write lock forbid it.
     pub fn allows_delete(self) -> bool {

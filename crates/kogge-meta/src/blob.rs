@@ -42,7 +42,12 @@ pub struct Holder {
 
 impl Snapshot<'_> {
     /// The blob that a repository may serve under `digest`.
-    pub fn link(&self, registry: RegistryKey, repository: &RepositoryName, digest: &Digest) -> Result<Option<LinkedBlob>> {
+    pub fn link(
+        &self,
+        registry: RegistryKey,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<LinkedBlob>> {
         self.query_first(
             "SELECT b.size, b.copy, l.expires_at
              FROM repositories r
@@ -91,7 +96,12 @@ impl Snapshot<'_> {
     }
 
     /// The repositories of a registry that link the blob, at most `limit`.
-    pub fn linking_repositories(&self, registry: RegistryKey, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>> {
+    pub fn linking_repositories(
+        &self,
+        registry: RegistryKey,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<RepositoryName>> {
         self.query(
             "SELECT r.name FROM links l JOIN repositories r ON r.id = l.repository_id
              WHERE l.digest = ?2 AND r.registry_id = ?1 AND r.dead = 0 LIMIT ?3",
@@ -268,8 +278,7 @@ impl Tx<'_> {
 
     /// Takes a corrupt copy out of service. False when another copy serves already.
     pub fn quarantine_blob(&mut self, digest: &Digest, copy: &CopyId, size: u64) -> Result<bool> {
-        let taken =
-            self.execute("DELETE FROM blobs WHERE digest = ?1 AND copy = ?2", values![digest, copy])?;
+        let taken = self.execute("DELETE FROM blobs WHERE digest = ?1 AND copy = ?2", values![digest, copy])?;
         if taken == 0 {
             return Ok(false);
         }
@@ -295,4 +304,3 @@ impl Tx<'_> {
         self.touched.push(Touched::Link { registry, repository: repository.clone(), digest: *digest });
     }
 }
-

@@ -104,6 +104,16 @@ impl RecordCache {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
+        shards.fold((0, 0), |(records, bytes), shard| {
+            let held: usize = shard.records.iter().map(|(_, record)| record.bytes()).sum();
+            assert_eq!(held, shard.bytes, "the sum is kept");
+            (records + shard.records.len(), bytes + held)
+        })
+    }
+
     fn remove(&self, key: &str) {
         let mut shard = self.shard(key);
         shard.generation += 1;

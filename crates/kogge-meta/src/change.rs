@@ -63,9 +63,21 @@ impl<T> Commit<T> {
 /// A record that a write made stale.
 #[derive(Debug, Clone)]
 pub(crate) enum Touched {
-    Manifest { registry: RegistryKey, repository: RepositoryName, digest: Digest },
-    Tag { registry: RegistryKey, repository: RepositoryName, tag: Tag },
-    Link { registry: RegistryKey, repository: RepositoryName, digest: Digest },
+    Manifest {
+        registry: RegistryKey,
+        repository: RepositoryName,
+        digest: Digest,
+    },
+    Tag {
+        registry: RegistryKey,
+        repository: RepositoryName,
+        tag: Tag,
+    },
+    Link {
+        registry: RegistryKey,
+        repository: RepositoryName,
+        digest: Digest,
+    },
     /// Anything at all: rare writes that reach many records.
     Everything,
 }

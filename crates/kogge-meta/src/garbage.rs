@@ -57,8 +57,7 @@ impl Snapshot<'_> {
                                     AND (l.expires_at IS NULL OR l.expires_at > ?1)))",
             values![now_us],
         )?;
-        let (condemned, bytes_condemned) =
-            count("SELECT count(*), coalesce(sum(size), 0) FROM condemned", &[])?;
+        let (condemned, bytes_condemned) = count("SELECT count(*), coalesce(sum(size), 0) FROM condemned", &[])?;
         Ok(GarbageCount { links_due, links_waiting, blobs_due, bytes_due, condemned, bytes_condemned })
     }
 

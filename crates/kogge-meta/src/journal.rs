@@ -77,8 +77,8 @@ impl Snapshot<'_> {
 
     /// The last sequence that `consumer` has dealt with; 0 for one that never did.
     pub fn cursor(&self, consumer: &str) -> Result<i64> {
-        let seq = self
-            .query_first("SELECT seq FROM cursors WHERE consumer = ?1", values![consumer], |row| row.int(0))?;
+        let seq =
+            self.query_first("SELECT seq FROM cursors WHERE consumer = ?1", values![consumer], |row| row.int(0))?;
         Ok(seq.unwrap_or(0))
     }
 }

@@ -229,10 +229,8 @@ impl Tx<'_> {
         name: &RepositoryName,
         digest: &Digest,
     ) -> Result<Vec<Change>> {
-        let deleted = self.execute(
-            "DELETE FROM manifests WHERE repository_id = ?1 AND digest = ?2",
-            values![repository.0, digest],
-        )?;
+        let deleted = self
+            .execute("DELETE FROM manifests WHERE repository_id = ?1 AND digest = ?2", values![repository.0, digest])?;
         if deleted == 0 {
             return Ok(Vec::new());
         }

@@ -155,6 +155,12 @@ impl Meta {
         Ok(found)
     }
 
+    /// How many records the cache holds, and their bytes.
+    #[cfg(test)]
+    pub(crate) fn cached(&self) -> (usize, usize) {
+        self.cache.size()
+    }
+
     /// Writes a consistent copy of the state to the file `path`, which must not be there. Blocks the calling thread.
     pub fn copy_state_to(&self, path: &Path) -> Result<()> {
         self.state.copy_to(path)

@@ -31,15 +31,12 @@ pub struct Assignment {
 impl Snapshot<'_> {
     /// Every principal with its assignments, by name.
     pub fn principals(&self) -> Result<Vec<Principal>> {
-        let principals = self.query(
-            "SELECT id, principal, name, secret, epoch FROM principals ORDER BY name",
-            &[],
-            |row| {
+        let principals =
+            self.query("SELECT id, principal, name, secret, epoch FROM principals ORDER BY name", &[], |row| {
                 let id = row.bytes(1)?.try_into().map_err(MetaError::corrupt("principal id"))?;
                 let (name, secret, epoch) = (row.text(2)?, row.text(3)?, row.int(4)?);
                 Ok((row.int(0)?, Principal { id, name, secret, epoch, assignments: Vec::new() }))
-            },
-        )?;
+            })?;
         principals
             .into_iter()
             .map(|(key, mut principal)| {

@@ -79,11 +79,10 @@ impl Snapshot<'_> {
 
     /// The attributes of a repository; all on for one that does not exist.
     pub fn repository_attributes(&self, repository: RepositoryKey) -> Result<Attributes> {
-        let bits = self.query_first(
-            "SELECT attributes FROM repositories WHERE id = ?1",
-            values![repository.0],
-            |row| row.int(0),
-        )?;
+        let bits =
+            self.query_first("SELECT attributes FROM repositories WHERE id = ?1", values![repository.0], |row| {
+                row.int(0)
+            })?;
         Ok(bits.map_or(Attributes::OPEN, Attributes::from_bits))
     }
 
@@ -238,11 +237,10 @@ impl Tx<'_> {
             values![repository.0],
             |row| row.digest(0),
         )?;
-        let tags = self.query(
-            "SELECT name FROM tags WHERE repository_id = ?1 ORDER BY name",
-            values![repository.0],
-            |row| row.parsed(0, "tag"),
-        )?;
+        let tags =
+            self.query("SELECT name FROM tags WHERE repository_id = ?1 ORDER BY name", values![repository.0], |row| {
+                row.parsed(0, "tag")
+            })?;
         self.execute("UPDATE repositories SET dead = 1 WHERE id = ?1", values![repository.0])?;
         let stamp = self.bury(registry.key, name, "")?;
         self.touched.push(Touched::Everything);

@@ -12,7 +12,10 @@ impl Snapshot<'_> {
 impl Tx<'_> {
     /// Sets the value unless there is one, and returns what holds: of several that start together, one wins.
     pub fn settle_setting(&mut self, name: &str, value: &[u8]) -> Result<Vec<u8>> {
-        self.execute("INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", values![name, value])?;
+        self.execute(
+            "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            values![name, value],
+        )?;
         Ok(self.setting(name)?.unwrap_or_else(|| value.to_vec()))
     }
 

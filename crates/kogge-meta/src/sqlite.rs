@@ -1,10 +1,12 @@
 //! The SQLite engine: one writer thread that groups waiting writes into one durable transaction, and read-only
 //! connections that answer on the caller's thread, which costs less than any hand-over.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
 
 use kogge_types::{Clock, Stamp, limits};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -30,9 +32,22 @@ pub(crate) type AfterCommit = Box<dyn Fn(&[Touched], bool) + Send>;
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     path: PathBuf,
-    queue: mpsc::Sender<Box<dyn Job>>,
+    /// `None` only while the engine ends.
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    writer: Option<JoinHandle<()>>,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+}
+
+/// Waits for what is queued, and for the file to be whole without its log.
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing left to finish.
+            let _ = writer.join();
+        }
+    }
 }
 
 impl Sqlite {
@@ -45,14 +60,17 @@ impl Sqlite {
         prepare: impl FnOnce(&mut Connection) -> Result<()>,
         after_commit: AfterCommit,
     ) -> Result<Self> {
+        // SQLite gives the files that it makes beside this one the same mode.
+        std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut connection = Connection::open(path).map_err(MetaError::engine("open the metadata"))?;
         configure(&connection, durability)?;
         prepare(&mut connection)?;
         let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE_MAX);
         let readers = (0..readers).map(|_| open_reader(path).map(Mutex::new)).collect::<Result<_>>()?;
         let writer = Writer { connection, clock, journalled: durability == Durability::Synced, after_commit };
-        std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(jobs))?;
-        Ok(Self { path: path.to_owned(), queue, readers, next_reader: AtomicUsize::new(0) })
+        let writer = std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(jobs))?;
+        let (path, next_reader) = (path.to_owned(), AtomicUsize::new(0));
+        Ok(Self { path, queue: Some(queue), writer: Some(writer), readers, next_reader })
     }
 
     /// Runs `read` on one state of the data, however many statements it runs.
@@ -77,9 +95,7 @@ impl Sqlite {
             Err(TryLockError::Poisoned(reader)) => Some(reader.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         });
-        free.unwrap_or_else(|| {
-            self.readers[start % self.readers.len()].lock().unwrap_or_else(PoisonError::into_inner)
-        })
+        free.unwrap_or_else(|| self.readers[start % self.readers.len()].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Runs `write` within the next transaction, and answers when that is durable.
@@ -91,7 +107,8 @@ impl Sqlite {
     {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Write { write: Some(write), outcome: None, answer });
-        self.queue.send(job).await.map_err(|_| MetaError::Stopped)?;
+        let queue = self.queue.as_ref().ok_or(MetaError::Stopped)?;
+        queue.send(job).await.map_err(|_| MetaError::Stopped)?;
         answered.await.map_err(|_| MetaError::Stopped)?
     }
 
@@ -194,6 +211,8 @@ impl Writer {
                 job.answer(outcome.clone());
             }
         }
+        // The log is read at the next start all the same; without it the file is whole by itself.
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     /// Runs all of `batch` in one transaction. Each write has its own savepoint, so that a refused one does not

@@ -70,15 +70,7 @@ impl Tx<'_> {
              ON CONFLICT (repository_id, name) DO UPDATE SET
                  digest = excluded.digest, updated_at = excluded.updated_at, stamp = excluded.stamp,
                  origin = excluded.origin",
-            values![
-                repository.0,
-                tag.as_str(),
-                digest,
-                Attributes::OPEN.to_bits(),
-                self.now_us(),
-                stamp,
-                OWN_ORIGIN
-            ],
+            values![repository.0, tag.as_str(), digest, Attributes::OPEN.to_bits(), self.now_us(), stamp, OWN_ORIGIN],
         )?;
         self.unbury(registry.key, name, &item(tag))?;
         self.touch_tag(registry.key, name, tag);
@@ -94,10 +86,8 @@ impl Tx<'_> {
         name: &RepositoryName,
         tag: &Tag,
     ) -> Result<Option<Change>> {
-        let deleted = self.execute(
-            "DELETE FROM tags WHERE repository_id = ?1 AND name = ?2",
-            values![repository.0, tag.as_str()],
-        )?;
+        let deleted = self
+            .execute("DELETE FROM tags WHERE repository_id = ?1 AND name = ?2", values![repository.0, tag.as_str()])?;
         if deleted == 0 {
             return Ok(None);
         }

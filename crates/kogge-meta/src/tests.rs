@@ -1,5 +1,10 @@
 //! The SQLite engine: the suite, and what only this engine must show.
 
+mod cost;
+mod engine;
+mod exact;
+mod model;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -245,7 +245,7 @@ impl App {
             Err(refused) => {
                 self.count_refusal(refused, origin);
                 match refused {
-                    LoginError::Throttled => Err(Refusal::of(Code::TooManyRequests)),
+                    LoginError::Throttled { retry_after } => Err(Refusal::Throttled(retry_after)),
                     LoginError::Password | LoginError::Token => Err(challenge()),
                 }
             }

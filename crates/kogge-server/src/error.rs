@@ -1,5 +1,7 @@
 //! The one place where errors become answers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
@@ -29,6 +31,8 @@ pub(crate) enum Refusal {
     Challenge(Challenge),
     /// A login that failed at the token end point.
     Login(&'static str),
+    /// Too many failed logins: to be tried again after this long.
+    Throttled(Duration),
 }
 
 impl From<Error> for Refusal {
@@ -64,6 +68,7 @@ impl Refusal {
             Self::Error(error) => error.code,
             Self::Route(error) => error.code,
             Self::Challenge(_) | Self::Login(_) => Code::Unauthorized,
+            Self::Throttled(_) => Code::TooManyRequests,
         }
     }
 
@@ -75,6 +80,7 @@ impl Refusal {
             Self::Route(error) => (error.message.as_str(), None),
             Self::Challenge(challenge) => (info.message, Some(scopes_detail(&challenge.scopes))),
             Self::Login(message) => (*message, None),
+            Self::Throttled(_) => ("too many failed logins; wait and try again", None),
         };
         let text = json!({ "errors": [{ "code": info.word, "message": message, "detail": detail }] }).to_string();
         let mut response = Response::new(Body::Full(Bytes::from(text)));
@@ -92,6 +98,9 @@ impl Refusal {
                 if let Some(value) = origin.and_then(|origin| challenge.header(origin)) {
                     headers.insert(WWW_AUTHENTICATE, value);
                 }
+            }
+            Self::Throttled(wait) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             }
             Self::Error(_) | Self::Route(_) | Self::Login(_) => {}
         }

@@ -74,7 +74,7 @@ pub(crate) async fn post(
     registry: &Registry,
     upload: &mut Upload,
 ) -> Result<Response<Body>, Refusal> {
-    let form = upload.collect(limits::FORM_BYTES_MAX, Code::SizeInvalid).await?;
+    let form = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
     let mut asked = Asked::parse(&form);
     let query = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
     asked.scopes.extend(query.scopes);
@@ -91,7 +91,7 @@ pub(crate) async fn post(
             (None, None) => Ok(Caller::anonymous()),
             _ => return Err(Refusal::Login("the form needs both username and password")),
         },
-        _ => return Err(Refusal::new(Code::Unsupported, "grant_type must be password or refresh_token")),
+        _ => return Err(Refusal::new(Code::FormInvalid, "grant_type must be password or refresh_token")),
     };
     issue(app, origin, registry, &asked, caller)
 }
@@ -104,12 +104,12 @@ pub(crate) async fn exchange(
     registry: &Registry,
     upload: &mut Upload,
 ) -> Result<Response<Body>, Refusal> {
-    let form = upload.collect(limits::FORM_BYTES_MAX, Code::SizeInvalid).await?;
+    let form = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
     let asked = Asked::parse(&form);
     let token = match asked.grant_type.as_deref() {
         Some("refresh_token" | "access_token_refresh_token") => asked.refresh_token,
         Some("access_token") => asked.access_token,
-        _ => return Err(Refusal::new(Code::Unsupported, "grant_type must be access_token or refresh_token")),
+        _ => return Err(Refusal::new(Code::FormInvalid, "grant_type must be access_token or refresh_token")),
     };
     let token = token.ok_or(Refusal::Login("the form has no token to exchange"))?;
     let caller = match app.core.verify_refresh_token(registry, &token) {
@@ -144,7 +144,7 @@ fn issue(
     let caller = caller.map_err(|refused| {
         app.count_refusal(refused, origin);
         match refused {
-            LoginError::Throttled => Refusal::of(Code::TooManyRequests),
+            LoginError::Throttled { retry_after } => Refusal::Throttled(retry_after),
             LoginError::Password => Refusal::Login("the user name or the password is wrong"),
             LoginError::Token => Refusal::Login("the token is not valid here; log in again"),
         }

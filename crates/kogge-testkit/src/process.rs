@@ -82,21 +82,12 @@ impl Site {
         let log = Arc::<Mutex<Vec<u8>>>::default();
         let kept = Arc::clone(&log);
         let keeper = std::thread::spawn(move || keep_end(errors, &kept));
-        let mut output = BufReader::new(child.stdout.take().expect("stdout was asked to be piped"));
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            let read = output.read_line(&mut line).expect("the program's output is text");
-            if let Some(addr) = line.strip_prefix(ADDRESS) {
-                let addr = addr.trim().parse().expect("the program prints an address");
-                std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-                return Ok(Process { child, addr, log });
-            }
-            seen.push_str(&line);
-            if read == 0 {
+        match wait_for_address(child.stdout.take().expect("stdout was asked to be piped")) {
+            Ok(addr) => Ok(Process { child, addr, log }),
+            Err(stdout) => {
                 let status = child.wait().expect("a child can be waited for");
                 keeper.join().expect("reading a log does not panic");
-                return Err(Outcome { status, stdout: seen, stderr: text(&log) });
+                Err(Outcome { status, stdout, stderr: text(&log) })
             }
         }
     }
@@ -216,6 +207,25 @@ impl Drop for Process {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Reads a server's output up to the line that tells its address, and forgets what comes after. When the output ends
+/// before, what it held is the error.
+fn wait_for_address(output: impl Read + Send + 'static) -> Result<SocketAddr, String> {
+    let mut output = BufReader::new(output);
+    let mut seen = String::new();
+    loop {
+        let start = seen.len();
+        let read = output.read_line(&mut seen).expect("the program's output is text");
+        if let Some(addr) = seen[start..].strip_prefix(ADDRESS) {
+            let addr = addr.trim().parse().expect("the program prints an address");
+            std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+            return Ok(addr);
+        }
+        if read == 0 {
+            return Err(seen);
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Code {
     Denied,
     DigestInvalid,
     Disallowed,
+    FormInvalid,
+    FormTooLarge,
     HostUnknown,
     Internal,
     ManifestBlobUnknown,
@@ -65,6 +67,8 @@ table! {
     DigestInvalid "DIGEST_INVALID" 400 false "provided digest did not match uploaded content";
     Disallowed "REGISTRY_DISALLOWED_OPERATION" 405 false
         "The operation is disallowed on this registry, repository or image.";
+    FormInvalid "UNSUPPORTED" 400 false "the request's parameters are not supported";
+    FormTooLarge "SIZE_INVALID" 413 false "the form is too large";
     HostUnknown "NAME_UNKNOWN" 404 false "no registry has this host name";
     Internal "INTERNAL_ERROR" 500 true "an internal error occurred; quote the correlation id to the operator";
     ManifestBlobUnknown "MANIFEST_BLOB_UNKNOWN" 404 false "manifest references a blob unknown to this repository";

@@ -94,7 +94,8 @@ impl Goal {
         };
         let (value, bound, unit) = (number(self.value), number(self.bound), self.unit);
         let verdict = if met { "MET   " } else { "MISSED" };
-        format!("  {verdict} {:<60} {value} of {bound} {unit} ({:+.0} %)", self.text, (by - 1.0) * 100.0)
+        let by = if by.is_nan() { String::new() } else { format!(" ({:+.0} %)", (by - 1.0) * 100.0) };
+        format!("  {verdict} {:<60} {value} of {bound} {unit}{by}", self.text)
     }
 }
 

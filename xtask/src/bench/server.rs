@@ -189,7 +189,14 @@ impl Site {
             }
             Ok(address_after(&stdout, sign)?.or(address_after(&stderr, sign)?))
         });
-        Ok((child, found.with_context(|| format!("{place} did not start"))?))
+        match found {
+            Ok(address) => Ok((child, address)),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error.context(format!("{place} did not start")))
+            }
+        }
     }
 }
 

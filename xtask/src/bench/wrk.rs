@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::content;
 use super::http::Endpoint;
 use super::sample::{Sample, Watch};
 use super::server::Server;
@@ -22,6 +23,8 @@ pub(super) fn load(
 ) -> Result<Sample> {
     let mut command = Command::new(tools.join("wrk"));
     command.arg("-t1").arg(format!("-c{connections}")).arg(format!("-d{}s", time.as_secs().max(1)));
+    // As clients do; docker-registry finds no OCI manifest without it.
+    command.arg("-H").arg(format!("Accept: {}", content::MANIFEST));
     if !endpoint.authorization.is_empty() {
         command.arg("-H").arg(format!("Authorization: {}", endpoint.authorization));
     }

@@ -29,6 +29,21 @@ impl Source {
         self.tests.get(line - 1).copied().unwrap_or(false)
     }
 
+    /// Marks every line as a test's.
+    pub(super) fn mark_as_test(&mut self) {
+        self.tests.fill(true);
+    }
+
+    /// The names of the modules that are declared under `#[cfg(test)]` and have a file of their own.
+    pub(super) fn test_modules(&self) -> impl Iterator<Item = &str> {
+        self.numbered().filter(|(line, _)| self.is_test(*line)).filter_map(|(_, code)| {
+            let declared = code.trim().strip_suffix(';')?;
+            let words: Vec<&str> = declared.split_whitespace().collect();
+            let at = words.iter().position(|word| *word == "mod")?;
+            words.get(at + 1).copied()
+        })
+    }
+
     /// Lines that are not tests.
     pub(super) fn plain_lines(&self) -> usize {
         self.tests.iter().filter(|test| !**test).count()

@@ -70,12 +70,14 @@ pub(super) fn unfinished_work(tree: &Tree, findings: &mut Vec<Finding>) {
 }
 
 /// Tests neither sleep, nor use fixed ports, nor are ignored, nor expect a panic.
+///
+/// Under a paused clock a sleep takes no time and proves an order: there it is allowed.
 pub(super) fn test_habits(tree: &Tree, findings: &mut Vec<Finding>) {
     each_line(tree, HABITS, findings, |source, line, code| {
         if !source.is_test(line) {
             return None;
         }
-        let what = if code.contains("sleep(") {
+        let what = if code.contains("sleep(") && !has_paused_clock(source) {
             "a sleep in a test"
         } else if code.contains("#[ignore") {
             "an ignored test"
@@ -88,6 +90,11 @@ pub(super) fn test_habits(tree: &Tree, findings: &mut Vec<Finding>) {
         };
         Some(what.to_owned())
     });
+}
+
+/// Whether the tests of a file run under tokio's paused clock.
+fn has_paused_clock(source: &Source) -> bool {
+    source.code.iter().any(|code| code.contains("start_paused = true"))
 }
 
 /// Whether a line opens a socket rather than only names an address.
@@ -106,7 +113,9 @@ pub(super) fn bare_sizes(tree: &Tree, findings: &mut Vec<Finding>) {
     each_line(tree, SIZES, findings, |source, line, code| {
         let size = code.contains("* 1024") || code.contains("<< 20") || code.contains("<< 30");
         let named = ["const ", "static "].iter().any(|word| code.contains(word));
-        let counts = !source.is_test(line) && source.crate_name() != "kogge-testkit";
+        // Neither ships: their sizes are loads and pieces, not limits of the registry.
+        let ships = !["kogge-testkit", "xtask"].contains(&source.crate_name());
+        let counts = ships && !source.is_test(line);
         (size && !named && counts).then(|| "a bare size".to_owned())
     });
 }
@@ -157,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn a_module_declared_for_tests_is_a_test_in_its_own_file() {
+        let fake = "fn a() { b().unwrap(); }\n";
+        for (parent, file) in [("lib.rs", "fake.rs"), ("client.rs", "client/fake.rs"), ("lib.rs", "fake/part.rs")] {
+            let parent = format!("crates/kogge-cli/src/{parent}");
+            let file = format!("crates/kogge-cli/src/{file}");
+            let declared = [(parent.as_str(), "#[cfg(test)]\nmod fake;\nmod other;\n"), (file.as_str(), fake)];
+            assert!(check(unwraps, &declared).is_empty(), "{file}");
+            let plain = [(parent.as_str(), "mod fake;\n"), (file.as_str(), fake)];
+            assert_eq!(check(unwraps, &plain).len(), 1, "{file}");
+        }
+    }
+
+    #[test]
     fn unfinished_work_is_found_in_comments() {
         let mark = concat!("TO", "DO");
         assert_eq!(count(unfinished_work, &format!("// {mark}: later\n/// {mark}S are not meant\n")), 1);
@@ -174,6 +196,8 @@ mod tests {
             assert_eq!(count(test_habits, &text), 0, "{line}");
         }
         assert_eq!(count(test_habits, "fn a() { sleep(x); }\n"), 0);
+        let paused = "#[cfg(test)]\nmod tests {\n    #[tokio::test(start_paused = true)]\n    sleep(x)\n}\n";
+        assert_eq!(count(test_habits, paused), 0);
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Tree {
                 tree.paths.push(path);
             }
         }
+        tree.mark_test_files();
         Ok(tree)
     }
 
@@ -46,7 +47,23 @@ impl Tree {
         for (path, text) in files {
             tree.add(PathBuf::from(path), (*text).to_owned());
         }
+        tree.mark_test_files();
         tree
+    }
+
+    /// Marks the files of modules that exist only under `#[cfg(test)]`.
+    fn mark_test_files(&mut self) {
+        let mut modules = Vec::new();
+        for source in &self.sources {
+            let folder = module_folder(&source.path);
+            modules.extend(source.test_modules().map(|name| folder.join(name)));
+        }
+        for source in &mut self.sources {
+            let module = source.path.with_extension("");
+            if modules.iter().any(|marked| module.starts_with(marked)) {
+                source.mark_as_test();
+            }
+        }
     }
 
     fn add(&mut self, path: PathBuf, text: String) {
@@ -75,6 +92,13 @@ impl Tree {
     pub(super) fn has(&self, path: &Path) -> bool {
         self.paths.iter().any(|found| found == path || found.starts_with(path))
     }
+}
+
+/// The folder that holds the submodules of the file at `path`.
+fn module_folder(path: &Path) -> PathBuf {
+    let is_root = path.file_stem().is_some_and(|stem| ["lib", "main", "mod"].iter().any(|root| stem == *root));
+    let folder = if is_root { path.parent().map(Path::to_path_buf) } else { None };
+    folder.unwrap_or_else(|| path.with_extension(""))
 }
 
 fn is_read(path: &Path) -> bool {

@@ -3,14 +3,18 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
+use super::manifests::text_header;
 use crate::error::{Error, Kind, printable};
 use crate::image_reference::RegistryHost;
 
 /// Bytes of an error's body that are read.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of an error's body without codes that are shown.
+const TEXT_BYTES_MAX: usize = 200;
 /// How long an error's body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,6 +46,8 @@ pub(crate) async fn of_answer(response: Response, action: &str, asker: &Asker<'_
         .find_map(|name| response.headers().get(name))
         .and_then(|value| value.to_str().ok())
         .map(printable);
+    let is_text =
+        text_header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|own| own.starts_with("text/plain"));
     let body = tokio::time::timeout(BODY_PATIENCE, read_at_most(response, BODY_BYTES_MAX)).await.unwrap_or_default();
     let entries = serde_json::from_slice::<Body>(&body).map(|body| body.errors).unwrap_or_default();
     let codes: Vec<String> = entries.iter().map(|entry| printable(&entry.code)).collect();
@@ -58,11 +64,12 @@ pub(crate) async fn of_answer(response: Response, action: &str, asker: &Asker<'_
             _ => printable(&entry.code),
         })
         .collect();
-    if said.is_empty() {
-        said.push("the answer has no error code".to_owned());
+    if said.is_empty() && is_text {
+        said.push(printable(&String::from_utf8_lossy(&body[..body.len().min(TEXT_BYTES_MAX)])));
     }
+    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
     let correlation = correlation.map(|id| format!(" (correlation id {id})")).unwrap_or_default();
-    let cause = format!("{} answered {status}: {}{correlation}", asker.host, said.join("; "));
+    let cause = format!("{} answered {status}{said}{correlation}", asker.host);
     let error = Error::new(kind, format!("cannot {action}")).because(cause).with_answer(status.as_u16(), codes);
     with_hint(error, status, asker)
 }

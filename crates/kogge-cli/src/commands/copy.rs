@@ -56,7 +56,8 @@ pub(crate) async fn copy(
     let transfer = Transfer::new(source, target, choice.referrers, ctx.progress.clone(), ctx.parallel);
     transfer.copy(root, &tags).await.map_err(failed)?;
     let counts = transfer.finish().await?;
-    let text = || format!("{done} {from} ({digest}) to {to}: {}", summary(&counts));
+    let more: String = tags.iter().skip(1).map(|tag| format!(", {tag}")).collect();
+    let text = || format!("{done} {from} ({digest}) to {to}{more}: {}", summary(&counts));
     let mut result = counts_value(&counts);
     result["source"] = json!(from.to_string());
     result["target"] = json!(to.to_string());

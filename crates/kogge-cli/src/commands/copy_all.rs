@@ -39,6 +39,23 @@ struct Tally {
     images: u64,
     failed: u64,
     failures: Vec<Value>,
+    /// The kind that all failures have so far, and the hints of the first one.
+    kind: Option<Kind>,
+    hints: Vec<String>,
+}
+
+impl Tally {
+    fn fail(&mut self, what: &str, error: &Error) {
+        if self.failed == 0 {
+            (self.kind, self.hints) = (Some(error.kind), error.hints().to_vec());
+        } else if self.kind != Some(error.kind) {
+            self.kind = None;
+        }
+        self.failed += 1;
+        if self.failures.len() < FAILURES_KEPT_MAX {
+            self.failures.push(json!({ "image": what, "error": error.chain() }));
+        }
+    }
 }
 
 pub(crate) async fn run(args: CopyArgs, ctx: &Context) -> Result<()> {
@@ -120,11 +137,7 @@ impl<'a> Bulk<'a> {
 
     fn fail(&self, what: &str, error: &Error) {
         self.ctx.progress.warn(&format!("error: {what}: {}", error.chain()));
-        let mut tally = self.tally.lock().expect("nobody panics while holding it");
-        tally.failed += 1;
-        if tally.failures.len() < FAILURES_KEPT_MAX {
-            tally.failures.push(json!({ "image": what, "error": error.chain() }));
-        }
+        self.tally.lock().expect("nobody panics while holding it").fail(what, error);
     }
 
     fn report(self, from: &str, to: &str) -> Result<()> {
@@ -150,7 +163,11 @@ impl<'a> Bulk<'a> {
             return Ok(());
         }
         let message = format!("{} of the copies failed; each is told above", tally.failed);
-        Err(Error::general(message).hint("run the same command again: what has arrived is skipped"))
+        // What is missing here and there is a failure of the whole; a login or a network that is missing is the cause.
+        let kind = tally.kind.filter(|kind| matches!(kind, Kind::Denied | Kind::Network)).unwrap_or(Kind::General);
+        let error = Error::new(kind, message);
+        let error = tally.hints.into_iter().fold(error, Error::hint);
+        Err(error.hint("run the same command again: what has arrived is skipped"))
     }
 }
 

@@ -20,6 +20,9 @@ const ENTRIES_MAX: usize = 500_000;
 /// Bytes of an extended header: a long name, or PAX records.
 const EXTENSION_BYTES_MAX: u64 = 64 * 1024;
 
+/// Bytes that are written to a tar at once.
+const WRITE_BYTES: usize = 1024 * 1024;
+
 /// Where something lies in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -149,7 +152,7 @@ fn not_tar(what: &str, position: u64, bytes: &[u8]) -> Error {
 /// Writes a layout as a tar: marker, index, then `blobs` from the layout directory `staged`, each removed from there
 /// once it is in the archive, so that no more than one blob is on the disk twice.
 pub(crate) fn assemble(file: &File, staged: &Path, index: &[u8], blobs: &[Digest]) -> io::Result<()> {
-    let mut builder = tar::Builder::new(io::BufWriter::with_capacity(1024 * 1024, file));
+    let mut builder = tar::Builder::new(io::BufWriter::with_capacity(WRITE_BYTES, file));
     append(&mut builder, Path::new(MARKER), super::MARKER_CONTENT.len() as u64, super::MARKER_CONTENT.as_bytes())?;
     append(&mut builder, Path::new(INDEX), index.len() as u64, index)?;
     for digest in blobs {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use kogge_types::{Descriptor, Digest, Manifest, Reference, RepositoryName, Tag};
+use kogge_types::limits::TAGS_PER_PUT_MAX;
+use kogge_types::{Algorithm, Descriptor, Digest, Manifest, Reference, RepositoryName, Tag};
 
 use crate::blob_source::BlobSource;
 use crate::client::Client;
@@ -51,25 +52,31 @@ impl RegistryTarget {
         if present && wanted.is_empty() {
             return Ok(0);
         }
-        let by_digest = Reference::Digest(content.digest);
-        let mut done = match wanted.as_slice() {
-            [only] => self.put(&Reference::Tag(only.clone()), content, &[]).await?,
-            several => {
-                let first = self.put(&by_digest, content, several).await?;
-                for tag in several.iter().filter(|tag| !first.tags.iter().any(|set| set == tag.as_str())) {
-                    self.put(&Reference::Tag(tag.clone()), content, &[]).await?;
-                }
-                first
+        // A PUT by tag alone lets the registry choose the algorithm of the digest.
+        let done = match wanted.as_slice() {
+            [only] if content.digest.algorithm() == Algorithm::Sha256 => {
+                self.put(&Reference::Tag(only.clone()), content, &[]).await?
             }
+            several => self.put_by_digest(content, several).await?,
         };
-        // A registry that hashes with its own algorithm does not know the manifest by this digest after a PUT by tag.
-        if wanted.len() == 1 && content.digest.algorithm() != kogge_types::Algorithm::Sha256 {
-            done = self.put(&by_digest, content, &[]).await?;
-        }
         if manifest.subject.is_some() && !done.subject_noted {
             self.unnoted.lock().expect("nobody panics while holding it").insert(content.digest);
         }
         Ok(wanted.len() as u64)
+    }
+
+    /// Puts by digest, the tags in the same request; registries that do not know that get each tag by itself.
+    async fn put_by_digest(&self, content: &ManifestContent, tags: &[Tag]) -> Result<ManifestPut> {
+        let by_digest = Reference::Digest(content.digest);
+        let mut parts = tags.chunks(TAGS_PER_PUT_MAX);
+        let mut done = self.put(&by_digest, content, parts.next().unwrap_or_default()).await?;
+        for part in parts {
+            done.tags.extend(self.put(&by_digest, content, part).await?.tags);
+        }
+        for tag in tags.iter().filter(|tag| !done.tags.iter().any(|set| set == tag.as_str())) {
+            self.put(&Reference::Tag(tag.clone()), content, &[]).await?;
+        }
+        Ok(done)
     }
 
     async fn put(&self, reference: &Reference, content: &ManifestContent, tags: &[Tag]) -> Result<ManifestPut> {

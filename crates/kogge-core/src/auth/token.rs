@@ -123,6 +123,8 @@ impl Core {
     ) -> Result<IssuedToken> {
         let issued_at_us = self.now_us();
         let issued_at = issued_at_us / MICROS;
+        let left_us = caller.until_us.map_or(u64::MAX, |until_us| u64::try_from(until_us - issued_at_us).unwrap_or(0));
+        let life = Duration::from_secs(life.min(Duration::from_micros(left_us)).as_secs());
         let (principal, epoch) = match caller.principal {
             PrincipalId::Anonymous => (String::new(), 0),
             PrincipalId::User(id) => (hex(&id), self.policy.load().member(&id).map_or(0, |member| member.epoch)),
@@ -152,7 +154,8 @@ impl Core {
         match verified.grant_type {
             GrantType::AccessToken => {
                 let bound = Some(Arc::clone(&verified.bound));
-                Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound))
+                let caller = Caller::new(verified.principal, Arc::clone(&verified.name), bound);
+                Ok(caller.until(verified.expires_at_us))
             }
             GrantType::RefreshToken => Err(LoginError::Token),
         }
@@ -165,7 +168,7 @@ impl Core {
             GrantType::RefreshToken => None,
             GrantType::AccessToken => Some(Arc::clone(&verified.bound)),
         };
-        Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound))
+        Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound).until(verified.expires_at_us))
     }
 
     fn verify(&self, registry: &Registry, token: &str) -> Result<Arc<Verified>, LoginError> {

@@ -1,13 +1,15 @@
 //! The writer and its batches, the readers, and what a restart finds.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use kogge_types::{Clock, ManualClock};
 
 use crate::change::{Commit, Event};
 use crate::error::MetaError;
 use crate::meta::Meta;
 use crate::suite::{self, Bench, MANY, image, repository};
-use crate::tests::{bench, environment};
+use crate::tests::{Folders, bench, environment};
 
 /// Holds the writer up until the answer is dropped or told to go on: what is sent meanwhile is one batch.
 async fn hold_writer(meta: &Arc<Meta>) -> mpsc::Sender<()> {
@@ -103,9 +105,23 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     .await
 }
 
+/// A clock that goes wherever it is set.
+#[derive(Debug)]
+struct WallClock(AtomicI64);
+
+impl Clock for WallClock {
+    fn now_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stamps_grow_when_the_clock_goes_back() {
-    let (_folders, bench) = bench().await;
+    let folders = Folders::new();
+    let wall = Arc::new(WallClock(AtomicI64::new(suite::START_US)));
+    let meta = folders.open(&suite::environment(Arc::clone(&wall) as _));
+    let registry = suite::put_registry(&meta, "default").await;
+    let bench = Bench { meta, clock: Arc::new(ManualClock::at(suite::START_US)), registry };
     let app = repository("app");
     bench.push(&app, &["one"], Some("v1")).await;
     // A quiet write draws a stamp as well: that of the repository's row.
@@ -118,7 +134,7 @@ async fn stamps_grow_when_the_clock_goes_back() {
         })
     };
     assert!(before.0 >= row("quiet").await.unwrap().unwrap(), "a stamp once given is known");
-    bench.clock.advance_back();
+    wall.0.store(1_000, Ordering::SeqCst);
     bench.push(&app, &["two"], Some("v1")).await;
     bench.push(&repository("later"), &["two"], Some("v1")).await;
     let told = bench.meta.read(|s| s.journal_after(0, MANY)).await.unwrap();
@@ -283,9 +299,7 @@ async fn a_copy_is_of_one_state_and_opens_as_an_installation() {
 async fn what_is_deleted_leaves_a_tombstone_until_it_is_there_again() {
     let (_folders, bench) = bench().await;
     let app = repository("app");
-    let graves = || {
-        bench.meta.read(|s| s.query("SELECT item FROM tombstones ORDER BY item", &[], |row| row.text(0)))
-    };
+    let graves = || bench.meta.read(|s| s.query("SELECT item FROM tombstones ORDER BY item", &[], |row| row.text(0)));
     let one = bench.push(&app, &["one"], Some("v1")).await;
     assert!(graves().await.unwrap().is_empty());
     bench.delete_manifest(&app, one).await;

@@ -5,12 +5,17 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::image::{big_layer_size, content};
+use super::image::{Layout, big_layer_size, content};
 use super::kogge::{PASSWORD, Scheme, wait_for_line};
 use super::over_both_schemes;
 use super::sandbox::{Sandbox, digest_in};
 
-over_both_schemes!(the_classic_store_pushes_and_pulls, the_containerd_store_pushes_and_pulls);
+over_both_schemes!(
+    the_classic_store_pushes_and_pulls,
+    the_containerd_store_pushes_and_pulls,
+    the_classic_store_pulls_zstd_layers_of_two_architectures,
+    the_containerd_store_pulls_zstd_layers_of_two_architectures,
+);
 
 /// Which image store the daemon uses; the media types that it pushes follow from it.
 #[derive(Clone, Copy)]
@@ -77,9 +82,9 @@ fn build(sandbox: &Sandbox, image: &str, seed: u64, size: usize) {
     sandbox.run(&format!("docker build -t {image} {}", sandbox.path("build").display()));
 }
 
-/// The file that an image holds.
-fn file_of(sandbox: &Sandbox, image: &str) -> Vec<u8> {
-    let container = sandbox.run(&format!("docker create {image}"));
+/// The file that an image holds. `options` go to the creation of a container from it.
+fn file_of(sandbox: &Sandbox, options: &str, image: &str) -> Vec<u8> {
+    let container = sandbox.run(&format!("docker create {options} {image} /data"));
     sandbox.run(&format!("docker cp {}:/data {}", container.trim(), sandbox.path("copied").display()));
     sandbox.run(&format!("docker rm {}", container.trim()));
     std::fs::read(sandbox.path("copied")).expect("docker wrote the file")
@@ -109,7 +114,7 @@ fn push_and_pull(sandbox: &Sandbox, store: Store, media_type: &str) {
         sandbox.run(&format!("docker image rm --force {first}"));
         sandbox.run("docker image prune --all --force");
         sandbox.run(&format!("docker pull {name}"));
-        assert!(file_of(sandbox, name) == content(60, big_layer_size()), "{name}: the file changed on its way");
+        assert!(file_of(sandbox, "", name) == content(60, big_layer_size()), "{name}: the file changed on its way");
         sandbox.run(&format!("docker image rm --force {name}"));
     }
     let manifest = sandbox.run(&format!("docker manifest inspect --insecure {first}"));
@@ -118,6 +123,33 @@ fn push_and_pull(sandbox: &Sandbox, store: Store, media_type: &str) {
     sandbox.run_refused(&format!("docker pull {}", sandbox.image("team/docker:absent")));
     sandbox.run(&format!("docker logout {}", sandbox.kogge.host));
     sandbox.run_refused(&format!("docker pull {first}"));
+}
+
+fn the_classic_store_pulls_zstd_layers_of_two_architectures(sandbox: &Sandbox) {
+    pull_zstd(sandbox, Store::Classic);
+}
+
+fn the_containerd_store_pulls_zstd_layers_of_two_architectures(sandbox: &Sandbox) {
+    pull_zstd(sandbox, Store::Containerd);
+}
+
+/// Pulls what skopeo pushed: docker itself pushes neither zstd nor, here, two architectures at once.
+fn pull_zstd(sandbox: &Sandbox, store: Store) {
+    let _daemon = Daemon::start(sandbox, store);
+    log_in(sandbox);
+    let layout = Layout::write(sandbox, "layout");
+    let image = sandbox.image("team/zstd:v1");
+    let reach = if sandbox.is_tls() { "--dest-cert-dir certs" } else { "--dest-tls-verify=false" };
+    let login = format!("--dest-creds admin:{PASSWORD}");
+    let zstd = "--all --dest-compress --dest-compress-format zstd";
+    sandbox.run(&format!("skopeo copy {zstd} {reach} {login} oci:{layout}:v1 docker://{image}"));
+    for (seed, size, architecture) in [(1, big_layer_size(), "amd64"), (2, 4096, "arm64")] {
+        let platform = format!("--platform linux/{architecture}");
+        sandbox.run(&format!("docker pull {platform} {image}"));
+        let file = file_of(sandbox, &platform, &image);
+        assert!(file == content(seed, size), "{architecture}: another image was pulled");
+        sandbox.run(&format!("docker image rm --force {image}"));
+    }
 }
 
 /// Over plain HTTP only: `docker manifest push` never speaks TLS to an address of this machine.
@@ -142,6 +174,6 @@ fn a_manifest_list_is_created_and_pulled() {
     for (seed, architecture) in [(61, "amd64"), (62, "arm64")] {
         sandbox.run("docker image prune --all --force");
         sandbox.run(&format!("docker pull --platform linux/{architecture} {list}"));
-        assert!(file_of(sandbox, &list) == content(seed, 10_000), "{architecture}: another image was pulled");
+        assert!(file_of(sandbox, "", &list) == content(seed, 10_000), "{architecture}: another image was pulled");
     }
 }

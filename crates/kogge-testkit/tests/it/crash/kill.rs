@@ -21,7 +21,7 @@ async fn what_was_acknowledged_survives_and_nothing_else_stays() {
     let site = Site::new(folder.path().join("data")).with("KOGGE_GC_GRACE", "2s").with("KOGGE_GC_INTERVAL", "1s");
     let site = site.with("KOGGE_UPLOADS_LIFE", "1s");
     let rounds = if tier::is_long() { 100 } else { 8 };
-    let mut seed = Seed::new(0x6b6f_6767_65);
+    let mut seed = Seed::new(0x6b6f_6767);
     let mut workers: Vec<_> = (0..WORKERS).map(|n| Worker::new(&n.to_string(), 77 + n)).collect();
     let mut resumed = 0;
     for _ in 0..rounds {

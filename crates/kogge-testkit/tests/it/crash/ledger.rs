@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) acknowledged: usize,
     /// Bytes that were sent, acknowledged or not.
     pub(super) sent: usize,
+    /// The request that ends it was sent.
+    pub(super) closing: bool,
 }
 
 /// What one client knows of the repositories that only it writes to.
@@ -116,20 +118,26 @@ impl Ledger {
         }
     }
 
-    fn tags_naming<'a>(&'a mut self, in_: &'a str, digest: Digest) -> impl Iterator<Item = &'a mut Vec<Option<Digest>>> {
+    fn tags_naming<'a>(
+        &'a mut self,
+        in_: &'a str,
+        digest: Digest,
+    ) -> impl Iterator<Item = &'a mut Vec<Option<Digest>>> {
         let named = self.tags.iter_mut().filter(move |((repository, _), _)| repository == in_);
         named.map(|(_, possible)| possible).filter(move |possible| possible.contains(&Some(digest)))
     }
 
     /// The images that are surely in `repository`.
     pub(super) fn present(&self, repository: &str) -> Vec<Arc<Tree>> {
-        let here = self.images.iter().filter(|((name, _), image)| name == repository && image.presence == Presence::Present);
+        let here =
+            self.images.iter().filter(|((name, _), image)| name == repository && image.presence == Presence::Present);
         here.map(|(_, image)| Arc::clone(&image.tree)).collect()
     }
 
     /// The tags that surely name something in `repository`.
     pub(super) fn tagged(&self, repository: &str) -> Vec<String> {
-        let here = self.tags.iter().filter(|((name, _), possible)| name == repository && matches!(possible[..], [Some(_)]));
+        let here =
+            self.tags.iter().filter(|((name, _), possible)| name == repository && matches!(possible[..], [Some(_)]));
         here.map(|((_, tag), _)| tag.clone()).collect()
     }
 
@@ -139,9 +147,22 @@ impl Ledger {
         present.flat_map(|image| image.tree.blobs.iter().map(|blob| blob.digest)).collect()
     }
 
-    /// The same without uploads: for a registry that was restored.
+    /// The same without uploads, which a backup does not hold.
     pub(super) fn without_sessions(&self) -> Self {
         Self { sessions: Vec::new(), ..self.clone() }
+    }
+
+    /// The same as of some time that nobody knows: any image may be there or not, any tag may name any of them.
+    pub(super) fn of_any_time(&self) -> Self {
+        let mut ledger = self.without_sessions();
+        for image in ledger.images.values_mut() {
+            image.presence = Presence::Unsure;
+        }
+        for ((repository, _), possible) in &mut ledger.tags {
+            let here = ledger.images.keys().filter(|(name, _)| name == repository);
+            *possible = here.map(|(_, digest)| Some(*digest)).chain([None]).collect();
+        }
+        ledger
     }
 
     /// Reads everything back, and settles what was unsure by what is there. Panics where the registry does not hold to
@@ -207,7 +228,12 @@ async fn resume(client: &Client, session: &Session) -> bool {
         let rest = session.content.slice(offset..);
         chunk_request(client.patch(&session.location), offset, rest).send().await.expect_status(202);
     }
-    client.put(with_digest(&session.location, &digest)).send().await.expect_status(201);
+    let close = client.put(with_digest(&session.location, &digest)).send().await;
+    if session.closing && close.status == 404 {
+        // The bytes had become a blob already when the session was still to be forgotten.
+        return false;
+    }
+    drop(close.expect_status(201));
     let repository = Repository::new(client, &session.repository);
     repository.get_blob(&digest).await.expect_status(200).expect_body(&session.content);
     true

@@ -221,8 +221,10 @@ impl Turn<'_> {
                 while self.worker.ledger.sessions[session].acknowledged < blob.bytes.len() {
                     self.send_chunk(session, blob.bytes.len().div_ceil(pieces).max(2)).await?;
                 }
-                let close = with_digest(&self.worker.ledger.sessions[session].location, &blob.digest);
-                self.send(self.client.put(close)).await?.expect_status(201);
+                let noted = &mut self.worker.ledger.sessions[session];
+                noted.closing = true;
+                let close = self.client.put(with_digest(&noted.location, &blob.digest));
+                self.send(close).await?.expect_status(201);
                 self.worker.ledger.sessions.pop();
             }
         }
@@ -234,7 +236,8 @@ impl Turn<'_> {
         let post = self.client.post(repository.path("blobs/uploads/"));
         let location = self.send(post).await?.expect_status(202).location();
         let repository = repository.name().to_owned();
-        let session = Session { repository, location, content: content.clone(), acknowledged: 0, sent: 0 };
+        let session =
+            Session { repository, location, content: content.clone(), acknowledged: 0, sent: 0, closing: false };
         self.worker.ledger.sessions.push(session);
         Ok(self.worker.ledger.sessions.len() - 1)
     }

@@ -1,0 +1,91 @@
+//! The HTTP surface against hostile clients and misconfigured proxies: who is let in, and what bad input is worth.
+
+mod authorization;
+mod framing;
+mod logins;
+mod proxies;
+mod ranges;
+mod registries;
+mod roles;
+mod signals;
+mod tokens;
+
+use std::path::Path;
+use std::time::Duration;
+
+use kogge_core::auth::policy::{Grant, Role};
+use kogge_testkit::TestRegistry;
+use kogge_testkit::http::Client;
+use kogge_types::RegistryId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longer than anything here takes: what takes this long hangs.
+const HANGS: Duration = Duration::from_secs(30);
+/// The password of every user that a test makes.
+const PASSWORD: &str = "a password of some length";
+
+/// Everything that the server says to `bytes` until it hangs up. A server that does not hang up fails the test.
+async fn raw(registry: &TestRegistry, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = TcpStream::connect(registry.addr()).await.expect("connect");
+    stream.write_all(bytes.as_ref()).await.expect("send");
+    read_to_end(&mut stream).await
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A connection that is cut may end in a reset; what came before counts.
+    let _ = timeout(HANGS, stream.read_to_end(&mut answer)).await.expect("the server hangs up");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Reads until the end of a head.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = timeout(HANGS, stream.read_u8()).await.expect("the server answers").expect("a head");
+        head.push(byte);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// The statuses of all answers in `text`. Bodies of ours never hold such a line.
+fn statuses(text: &str) -> Vec<u16> {
+    let status = |line: &str| line.strip_prefix("HTTP/1.1 ").or(line.strip_prefix("HTTP/1.0 "))?.get(..3)?.parse().ok();
+    text.lines().filter_map(status).collect()
+}
+
+/// A `Bearer` header line's value for a token of the administrator with these scopes.
+async fn bearer(registry: &TestRegistry, scopes: &[&str]) -> String {
+    format!("Bearer {}", registry.client().token(scopes).await.expect("a token"))
+}
+
+/// Files of unfinished uploads on the disk.
+fn uploads_left(registry: &TestRegistry) -> usize {
+    fn files(folder: &Path) -> usize {
+        let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+        entries
+            .map(|entry| entry.expect("an entry").path())
+            .map(|path| if path.is_dir() { files(&path) } else { 1 })
+            .sum()
+    }
+    files(&registry.data_dir().join("store/uploads"))
+}
+
+/// Makes a user with one role, and returns a client that is logged in as that user.
+async fn user(registry: &TestRegistry, name: &str, role: Role, repositories: &str) -> Client {
+    user_at(registry, name, role, None, repositories).await
+}
+
+async fn user_at(
+    registry: &TestRegistry,
+    name: &str,
+    role: Role,
+    at: Option<RegistryId>,
+    repositories: &str,
+) -> Client {
+    let grant = Grant { role, registry: at, repositories: repositories.parse().expect("a pattern") };
+    registry.core().put_user(name, PASSWORD, &[grant]).await.expect("a user");
+    registry.anonymous().with_basic(name, PASSWORD)
+}

@@ -1,0 +1,99 @@
+//! Guessing passwords: counted, slowed, and logged without what was guessed.
+
+use std::time::{Duration, Instant};
+
+use kogge_testkit::TestRegistry;
+use kogge_testkit::http::{basic, encode};
+use kogge_testkit::process::{self, Site};
+use kogge_types::limits::LOGIN_FAILURES_FREE;
+use tempfile::TempDir;
+
+/// The value of a metric without labels.
+async fn metric(registry: &TestRegistry, name: &str) -> u64 {
+    let reply = registry.anonymous().get("/metrics").send().await.expect_status(200);
+    let text = reply.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn failures_are_counted_and_slowed_and_a_right_password_still_works() {
+    let registry = TestRegistry::start().await;
+    let admin = basic("admin", registry.admin_password());
+    let attempt = async |authorization: &str| {
+        let begun = Instant::now();
+        let reply = registry.anonymous().get("/v2/").header("authorization", authorization).send().await;
+        (reply.status.as_u16(), begun.elapsed())
+    };
+    assert_eq!(attempt(&admin).await.0, 200);
+    for number in 0..LOGIN_FAILURES_FREE + 2 {
+        // Half of them guess at an account that does not exist: it is the address that is slow then.
+        let name = if number % 2 == 0 { "admin" } else { "nobody" };
+        assert_eq!(attempt(&basic(name, &format!("guess {number}"))).await.0, 401);
+    }
+    let (status, took) = attempt(&basic("another", "guess")).await;
+    assert_eq!(status, 401);
+    assert!(took >= Duration::from_millis(100), "{took:?}");
+    assert_eq!(metric(&registry, "kogge_login_failures_total").await, u64::from(LOGIN_FAILURES_FREE) + 3);
+    // Who is logged in already is not held back.
+    assert_eq!(attempt(&admin).await.0, 200);
+    for path in ["/oauth2/token", "/oauth2/exchange"] {
+        let form = "grant_type=refresh_token&refresh_token=guess";
+        registry.anonymous().post(path).body(form).send().await.expect_status(401);
+    }
+    registry.anonymous().with_bearer("a.b.c").get("/v2/").send().await.expect_status(401);
+    assert_eq!(metric(&registry, "kogge_login_failures_total").await, u64::from(LOGIN_FAILURES_FREE) + 6);
+}
+
+/// Everything that a client shows of itself goes by, at the finest level of the log; none of it is written down.
+#[tokio::test]
+async fn no_secret_is_ever_in_a_log() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let site = Site::new(folder.path().join("data")).with("KOGGE_LOG_ACCESS", "stderr");
+    let process = site.with("KOGGE_LOG_FORMAT", "json").with("KOGGE_LOG_FILTER", "trace,h2=info").serve();
+    let client = process.client();
+    let token = client.token(&["repository:a:pull"]).await.expect("a token");
+    let login = basic("admin", process::PASSWORD);
+    let anonymous = kogge_testkit::http::Client::new(process.addr());
+    let reply = anonymous.get("/oauth2/token?offline_token=true").header("authorization", &login).send().await;
+    let refresh = reply.json()["refresh_token"].as_str().expect("a token").to_owned();
+    let guess = "Guessed-Secret-0123456789";
+    let mut secrets = vec![guess.to_owned(), process::PASSWORD.to_owned(), encode(process::PASSWORD), login.clone()];
+    secrets.extend([&token, &refresh].map(|token| token.rsplit('.').next().expect("a signature").to_owned()));
+    for form in [
+        format!("grant_type=password&username=admin&password={guess}"),
+        format!("grant_type=refresh_token&refresh_token={guess}"),
+        format!("grant_type=refresh_token&refresh_token={refresh}"),
+    ] {
+        anonymous.post("/oauth2/token").body(form.clone()).send().await;
+        anonymous.post("/oauth2/exchange").body(form.clone()).send().await;
+        anonymous.post(format!("/oauth2/token?{form}")).send().await;
+        anonymous.get(format!("/oauth2/token?{form}")).send().await;
+    }
+    for authorization in
+        [format!("Bearer {guess}"), format!("Basic {guess}"), basic("admin", guess), basic(guess, ""), guess.into()]
+    {
+        anonymous.get("/v2/a/tags/list").header("authorization", authorization).send().await;
+    }
+    anonymous.with_bearer(&token).get(format!("/v2/a/tags/list?access_token={token}&sig={guess}")).send().await;
+    anonymous.get("/v2/the/last/tags/list").send().await.expect_status(401);
+    let log = wait_for_log(&process, "/v2/the/last/tags/list");
+    for secret in &secrets {
+        assert!(!log.contains(secret.as_str()), "{secret} is in the log");
+    }
+    assert!(log.contains("a login was refused"), "{log}");
+    process.stop();
+}
+
+/// The log once it holds `text`.
+pub(super) fn wait_for_log(process: &process::Process, text: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let log = process.log();
+        if log.contains(text) {
+            return log;
+        }
+        assert!(begun.elapsed() < super::HANGS, "{text} is not in {log}");
+        std::thread::yield_now();
+    }
+}

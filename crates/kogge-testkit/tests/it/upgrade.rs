@@ -1,0 +1,185 @@
+//! The present version opens the data directories of all released versions, and refuses those of later ones.
+//!
+//! `test-data/upgrade/<version>/` holds `data.tar.gz`, a data directory that this version wrote, and `content.json`,
+//! what can be pulled from it. A version's own is made once, when it is released, by
+//! `KOGGE_UPGRADE_WRITE=1 cargo test -p kogge-testkit --test it upgrade::`, and never changed again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kogge_testkit::content::{ImageBuilder, IndexBuilder, Seed, Tree};
+use kogge_testkit::http::Client;
+use kogge_testkit::process::Site;
+use kogge_testkit::repository::Repository;
+use kogge_types::media_type::OCI_LAYER_GZIP;
+use kogge_types::{Algorithm, Digest};
+use serde_json::{Value, json};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The user that a stored data directory has beside the administrator.
+const READER: (&str, &str) = ("reader", "a long enough secret");
+/// Where SQLite keeps the schema's version (`PRAGMA user_version`, 4 bytes, the highest first).
+const USER_VERSION_OFFSET: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_released_versions_data_directory_opens() {
+    let released = folder().join(VERSION);
+    if std::env::var_os("KOGGE_UPGRADE_WRITE").is_some() {
+        write(&released).await;
+    }
+    assert!(released.is_dir(), "{VERSION} has no data directory in {}; see the top of this file", released.display());
+    for version in std::fs::read_dir(folder()).expect("the stored data directories") {
+        let version = version.expect("a stored data directory").path();
+        let opened = unpack(&version);
+        let site = Site::new(opened.path().join("data"));
+        let content = std::fs::read(version.join("content.json")).expect("the stored content");
+        let content: BTreeMap<String, Value> = serde_json::from_slice(&content).expect("JSON");
+        // Twice: what the first start migrated is opened again.
+        for _ in 0..2 {
+            let process = site.serve();
+            for (repository, content) in &content {
+                expect_content(&Repository::new(&process.client(), repository), content).await;
+            }
+            let reader = Client::new(process.addr()).with_basic(READER.0, READER.1);
+            let repository = Repository::new(&reader, "upgrade/app");
+            repository.get_manifest("one").await.expect_status(200);
+            repository.delete_manifest("one").await.expect_status(401);
+            process.stop();
+        }
+        assert_eq!(site.run(&["scrub"]).json()["corrupt"], 0);
+        expect_use(&site).await;
+    }
+}
+
+#[test]
+fn a_newer_versions_data_directory_is_refused_by_name() {
+    let opened = unpack(&folder().join(VERSION));
+    let site = Site::new(opened.path().join("data"));
+    // A backup's metadata is one file, without a log beside it that would count more.
+    let backup = opened.path().join("backup");
+    let backup_name = backup.to_str().expect("temporary folders have plain names");
+    site.run(&["backup", backup_name]).expect_success();
+    let mut bytes = std::fs::read(backup.join("meta.db")).expect("the backup's metadata");
+    bytes[USER_VERSION_OFFSET..USER_VERSION_OFFSET + 4].copy_from_slice(&1_000_u32.to_be_bytes());
+    std::fs::write(backup.join("meta.db"), &bytes).expect("the backup's metadata");
+    let refused = ["1000", "newer version"];
+    let restored = Site::new(opened.path().join("restored"));
+    restored.run(&["restore", backup_name]).expect_failure(&refused);
+
+    let state = site.data_dir().join("meta.db");
+    for log in ["meta.db-wal", "meta.db-shm"] {
+        drop(std::fs::remove_file(site.data_dir().join(log)));
+    }
+    std::fs::write(&state, &bytes).expect("the metadata");
+    site.try_serve().expect_err("the metadata is too new").expect_failure(&refused);
+    site.run(&["gc", "status"]).expect_failure(&refused);
+    let kept = std::fs::read(&state).expect("the metadata");
+    assert_eq!(kept[USER_VERSION_OFFSET..][..4], 1_000_u32.to_be_bytes(), "a refused start changed the metadata");
+}
+
+/// All that is listed pulls, and has the digest that is listed.
+async fn expect_content(repository: &Repository, content: &Value) {
+    let list = |key: &str| content[key].as_array().cloned().unwrap_or_default();
+    for manifest in list("manifests") {
+        let digest = digest(&manifest["digest"]);
+        let reply = repository.get_manifest(digest).await.expect_status(200);
+        let reply = reply.expect_header("content-type", manifest["mediaType"].as_str().unwrap_or_default());
+        assert_eq!(Digest::of(digest.algorithm(), &reply.body), digest);
+    }
+    for blob in list("blobs") {
+        let digest = digest(&blob);
+        let reply = repository.get_blob(&digest).await.expect_status(200);
+        assert_eq!(Digest::of(digest.algorithm(), &reply.body), digest);
+    }
+    for (tag, named) in content["tags"].as_object().into_iter().flatten() {
+        let reply = repository.get_manifest(tag).await.expect_status(200);
+        reply.expect_header("docker-content-digest", digest(named));
+    }
+    for gone in list("gone") {
+        repository.get_manifest(gone.as_str().unwrap_or_default()).await.expect_status(404);
+    }
+    for referrer in list("referrers") {
+        let listed = repository.referrers(digest(&referrer["subject"]), "").await.expect_status(200).json();
+        assert_eq!(listed["manifests"][0]["digest"], referrer["digest"], "{listed}");
+    }
+}
+
+/// An opened data directory takes pushes, deletes and collections.
+async fn expect_use(site: &Site) {
+    let process = site.serve();
+    let repository = Repository::new(&process.client(), "upgrade/app");
+    let image = ImageBuilder::new(&mut Seed::new(99)).build();
+    repository.push_tagged(&image, "new").await;
+    repository.get_manifest("new").await.expect_status(200).expect_body(&image.root().bytes);
+    repository.delete_manifest("one").await.expect_status(202);
+    site.run(&["gc"]).expect_success();
+    process.stop();
+}
+
+/// Makes the present version's data directory: images, an index, a referrer, a moved tag, a deleted manifest, a user.
+async fn write(target: &Path) {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let site = Site::new(work.path().join("data"));
+    let process = site.serve();
+    let repository = Repository::new(&process.client(), "upgrade/app");
+    let seed = &mut Seed::new(1);
+    let mut images: Vec<Tree> = (0..3).map(|_| ImageBuilder::new(seed).build()).collect();
+    let long = ImageBuilder::new(seed).algorithm(Algorithm::Sha512).layer(OCI_LAYER_GZIP, seed.bytes(700)).build();
+    let index = IndexBuilder::new().child(images[0].clone(), "amd64").child(images[1].clone(), "arm64").build();
+    let deleted = images.pop().expect("three were made");
+    let signature = ImageBuilder::new(seed).empty_config().artifact_type("application/vnd.example.signature");
+    let signature = signature.subject(index.root()).build();
+    for tree in [&index, &long, &deleted, &signature] {
+        repository.push(tree).await;
+    }
+    for (tag, tree) in [("one", &images[0]), ("moved", &images[0]), ("moved", &images[1]), ("index", &index)] {
+        repository.put_manifest(tag, tree.root()).await.expect_status(201);
+    }
+    repository.delete_manifest(deleted.root().digest).await.expect_status(202);
+    let trees = [&index, &long, &signature];
+    let manifests = trees.iter().flat_map(|tree| &tree.manifests);
+    let manifests: Vec<_> =
+        manifests.map(|item| json!({"digest": item.digest, "mediaType": item.media_type})).collect();
+    let content = json!({ "upgrade/app": {
+        "manifests": manifests,
+        "blobs": trees.iter().flat_map(|tree| &tree.blobs).map(|blob| blob.digest).collect::<Vec<_>>(),
+        "tags": {"one": images[0].root().digest, "moved": images[1].root().digest, "index": index.root().digest},
+        "gone": [deleted.root().digest, "nothing"],
+        "referrers": [{"subject": index.root().digest, "digest": signature.root().digest}],
+    }});
+    let put = ["admin", "user", "put", READER.0, "--role", "AcrPull"];
+    site.run_with(&put, &format!("{}\n", READER.1)).expect_success();
+    process.stop();
+    std::fs::create_dir_all(target).expect("the folder of the version");
+    std::fs::write(target.join("content.json"), format!("{content:#}\n")).expect("the content is written");
+    let flags = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--exclude=*-shm"];
+    run(Command::new("tar")
+        .args(flags)
+        .arg("-C")
+        .arg(work.path())
+        .arg("-czf")
+        .arg(target.join("data.tar.gz"))
+        .arg("data"));
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/upgrade")
+}
+
+/// A copy of a stored data directory, as `data` in a temporary folder.
+fn unpack(version: &Path) -> tempfile::TempDir {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    run(Command::new("tar").arg("-C").arg(work.path()).arg("-xzf").arg(version.join("data.tar.gz")));
+    work
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("tar can be started");
+    assert!(status.success(), "{command:?} ended with {status}");
+}
+
+#[track_caller]
+fn digest(value: &Value) -> Digest {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no digest"))
+}
