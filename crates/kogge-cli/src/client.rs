@@ -29,15 +29,15 @@ use self::authorizer::{Authorizer, Scopes};
 use self::failure::{Asker, Fault};
 use self::retry::Backoff;
 use crate::credentials::Credential;
-use crate::error::{During as _, Error, Result};
+use crate::error::{During as _, Error, Kind, Result};
 use crate::image_reference::RegistryHost;
 
 /// How long a connection may take to be made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the head of an answer may take, when the request is short.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-/// How long this machine may take to show that it speaks TLS.
-const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long this machine may take to show whether it speaks TLS: a handshake and a short answer.
+const PROBE_PATIENCE: Duration = Duration::from_secs(15);
 /// How often a request that met an internal error is sent again: such errors rarely pass by themselves.
 const INTERNAL_ERRORS_MAX: u32 = 2;
 /// Redirects that are followed for one request.
@@ -120,7 +120,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Makes a client; on this machine's own addresses, finds out whether TLS is spoken there.
+    /// Makes a client; on this machine's own addresses, finds out whether TLS is spoken there. That it cannot be found
+    /// out is an error: plain HTTP carries passwords in clear.
     pub(crate) async fn connect(
         host: RegistryHost,
         transport: &Transport,
@@ -128,7 +129,8 @@ impl Client {
     ) -> Result<Self> {
         let http = transport.http_client(&host)?;
         let secure = origin_of(&host, "https")?;
-        let clear = transport.plain_http || (host.is_loopback() && !speaks_tls(&http, &secure).await);
+        let clear =
+            transport.plain_http || (host.is_loopback() && !speaks_tls(&http, &host, &secure, PROBE_PATIENCE).await?);
         let origin = if clear { origin_of(&host, "http")? } else { secure };
         let authorizer = Authorizer::new(host.clone(), credential, clear);
         Ok(Self { host, http, origin, authorizer, reached: AtomicBool::new(false) })
@@ -151,6 +153,24 @@ impl Client {
 
     pub(crate) fn repository_url(&self, repository: &RepositoryName, rest: &str) -> Url {
         self.url(&format!("/v2/{repository}/{rest}"))
+    }
+
+    /// Where an answer's `Location` leads, for bytes that are sent there: on the registry's own origin, or elsewhere
+    /// by TLS. So a registry that is asked over TLS cannot have them sent in clear, and one that is asked in clear
+    /// cannot point them at another host in clear. `asked` is the address that answered.
+    pub(crate) fn destination(&self, asked: &Url, location: &str, action: &str) -> Result<Url> {
+        let url = asked.join(location).map_err(|error| {
+            Error::general(format!("cannot {action}: the answer has no usable Location")).because(error)
+        })?;
+        if url.scheme() == "https" || url.origin() == self.origin.origin() {
+            return Ok(url);
+        }
+        // No more than the origin is shown: the rest of an upload's address is secret.
+        let (own, other) = (self.origin.origin().ascii_serialization(), url.origin().ascii_serialization());
+        let message =
+            format!("cannot {action}: {own} wants the bytes sent to {other}, which is neither itself nor TLS");
+        Err(Error::new(Kind::Denied, message)
+            .hint("nothing was sent there; fix the registry's external address, or what its proxy forwards"))
     }
 
     /// Asks `/v2/`: proves that the registry is one, and that the login is good.
@@ -239,7 +259,7 @@ impl Client {
     }
 
     fn silent(&self, action: &str) -> Error {
-        Error::new(crate::error::Kind::Network, format!("cannot {action}: {} did not answer in time", self.host))
+        Error::new(Kind::Network, format!("cannot {action}: {} did not answer in time", self.host))
     }
 }
 
@@ -252,13 +272,18 @@ fn origin_of(host: &RegistryHost, scheme: &str) -> Result<Url> {
     Url::parse(&text).map_err(|error| Error::usage(format!("`{host}` is not a host")).because(error))
 }
 
-/// Whether something answers by TLS. A certificate that is not trusted is an answer too.
-async fn speaks_tls(http: &reqwest::Client, origin: &Url) -> bool {
+/// Whether TLS is spoken at `origin`. A certificate that is not trusted, or a redirect that is not followed, shows it
+/// too. Only an answer in clear, or nobody there, shows that it is not; silence and broken connections are errors.
+async fn speaks_tls(http: &reqwest::Client, host: &RegistryHost, origin: &Url, patience: Duration) -> Result<bool> {
     let mut url = origin.clone();
     url.set_path("/v2/");
-    match http.get(url).timeout(PROBE_PATIENCE).send().await {
-        Ok(_) => true,
-        Err(error) => Fault::of(&error) == Fault::Certificate,
+    let Err(error) = http.get(url).timeout(patience).send().await else { return Ok(true) };
+    match Fault::of(&error) {
+        Fault::Certificate => Ok(true),
+        Fault::NotTls | Fault::Refused => Ok(false),
+        Fault::Connect | Fault::Other if error.is_redirect() => Ok(true),
+        Fault::Connect | Fault::Other => Err(failure::of_transport(error, "find out whether TLS is spoken", host)
+            .hint("use --plain-http if the registry is meant to be without TLS")),
     }
 }
 
@@ -279,7 +304,7 @@ pub(crate) async fn read_bounded(
             Ok(chunk) => chunk.map_err(|error| failure::of_transport(error, action, host))?,
             Err(_) => {
                 let message = format!("cannot {action}: {host} stopped in the middle of its answer");
-                return Err(Error::new(crate::error::Kind::Network, message));
+                return Err(Error::new(Kind::Network, message));
             }
         };
         let Some(chunk) = chunk else { return Ok(body.into()) };

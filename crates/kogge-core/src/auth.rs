@@ -138,6 +138,11 @@ impl Core {
         }
     }
 
+    /// Whether `caller`, with its password, runs the deployment.
+    pub fn operates(&self, caller: &Caller) -> bool {
+        caller.bound.is_none() && self.policy.load().operates(caller.principal)
+    }
+
     /// Whether the caller's roles allow `action`, whatever its token is bounded to: what another token could do.
     pub fn could(&self, caller: &Caller, registry: &Registry, action: Action, repository: &RepositoryName) -> bool {
         self.policy.load().authorize(caller.principal, registry, action, Some(repository)).is_ok()

@@ -3,12 +3,13 @@
 //! A backup is a folder: `meta.db` (the state), `blobs/` (each stored copy under its digest and copy id). Blobs never
 //! change, so a second backup into the same folder copies only what is new.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use kogge_meta::{BlobRecord, Commit, Meta, STATE_FILE};
-use kogge_store::BlobStore;
-use kogge_types::{Code, Entropy, Hasher, UploadId, clock, limits};
+use kogge_store::{BlobStore, StoreError};
+use kogge_types::{Code, Digest, Entropy, Hasher, UploadId, clock, limits};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,12 +17,14 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 
 /// What a backup or a restore has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BackupReport {
     pub blobs: u64,
     pub bytes: u64,
     /// Blobs that were there already.
     pub unchanged: u64,
+    /// Blobs that could not be read, or are not what their digest says, and were left out.
+    pub damaged: Vec<Digest>,
 }
 
 /// Bytes that a restore reads at once.
@@ -40,9 +43,15 @@ fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::new(Code::Internal, format!("{action}: {source}"))
 }
 
+/// Makes a file, or the names in a folder, durable.
+async fn sync(path: &Path) -> Result<()> {
+    let file = tokio::fs::File::open(path).await.map_err(io("open what was backed up"))?;
+    file.sync_all().await.map_err(io("sync what was backed up"))
+}
+
 impl Core {
     /// Copies the whole installation into `folder`, telling `progress` after each blob.
-    pub async fn back_up(&self, folder: &Path, progress: &(dyn Fn(BackupReport) + Send + Sync)) -> Result<BackupReport> {
+    pub async fn back_up(&self, folder: &Path, progress: &(dyn Fn(&BackupReport) + Send + Sync)) -> Result<BackupReport> {
         let _fence = self.removal.write().await;
         tokio::fs::create_dir_all(folder).await.map_err(io("make the backup folder"))?;
         let fresh = folder.join(format!("{STATE_FILE}.new"));
@@ -50,6 +59,7 @@ impl Core {
         let (meta, path) = (std::sync::Arc::clone(&self.meta), fresh.clone());
         tokio::task::spawn_blocking(move || meta.copy_state_to(&path)).await.map_err(Error::internal)??;
         let mut report = BackupReport::default();
+        let mut folders = BTreeSet::new();
         let mut after = None;
         loop {
             // What the copied state names, which by now may differ from what the present one does.
@@ -61,13 +71,22 @@ impl Core {
             let Some(last) = page.last() else { break };
             after = Some(last.digest);
             for blob in page {
-                self.back_up_blob(folder, &blob, &mut report).await?;
-                progress(report);
+                folders.extend(blob_path(folder, &blob).ancestors().skip(1).take(3).map(Path::to_path_buf));
+                match self.back_up_blob(folder, &blob, &mut report).await {
+                    // What is lost already must not keep the rest from being saved.
+                    Err(error) if error.code == Code::BlobUnknown => report.damaged.push(blob.digest),
+                    outcome => outcome?,
+                }
+                progress(&report);
             }
         }
-        let state = tokio::fs::File::open(&fresh).await.map_err(io("open the copied state"))?;
-        state.sync_all().await.map_err(io("sync the copied state"))?;
+        // The state gets its name last: what has it is whole, after a loss of power too.
+        for folder in folders {
+            sync(&folder).await?;
+        }
+        sync(&fresh).await?;
         tokio::fs::rename(&fresh, folder.join(STATE_FILE)).await.map_err(io("name the copied state"))?;
+        sync(folder).await?;
         Ok(report)
     }
 
@@ -84,10 +103,20 @@ impl Core {
         }
         let part = path.with_extension("part");
         let mut file = tokio::fs::File::create(&part).await.map_err(io("make a backup file"))?;
-        let reader = self.store.open(&blob.digest, blob.copy).await?;
+        let unreadable = |error: StoreError| {
+            tracing::error!(digest = %blob.digest, %error, "a stored blob cannot be read and is left out of the backup");
+            Error::of(Code::BlobUnknown)
+        };
+        let reader = self.store.open(&blob.digest, blob.copy).await.map_err(unreadable)?;
         let mut chunks = reader.stream(0..blob.size);
         while let Some(chunk) = chunks.next().await {
-            file.write_all(&chunk?).await.map_err(io("write a backup file"))?;
+            match chunk {
+                Ok(chunk) => file.write_all(&chunk).await.map_err(io("write a backup file"))?,
+                Err(error) => {
+                    tokio::fs::remove_file(&part).await.map_err(io("remove a backup file"))?;
+                    return Err(unreadable(error));
+                }
+            }
         }
         file.sync_all().await.map_err(io("sync a backup file"))?;
         tokio::fs::rename(&part, &path).await.map_err(io("name a backup file"))?;
@@ -102,7 +131,7 @@ pub async fn restore(
     meta: &Meta,
     store: &dyn BlobStore,
     entropy: &dyn Entropy,
-    progress: &(dyn Fn(BackupReport) + Send + Sync),
+    progress: &(dyn Fn(&BackupReport) + Send + Sync),
 ) -> Result<BackupReport> {
     let mut report = BackupReport::default();
     let mut after = None;
@@ -112,10 +141,18 @@ pub async fn restore(
         let Some(last) = page.last() else { break };
         after = Some(last.digest);
         for blob in page {
-            restore_blob(folder, store, entropy, &blob).await?;
+            match restore_blob(folder, store, entropy, &blob).await {
+                Err(error) if matches!(error.code, Code::BlobUnknown | Code::DigestInvalid) => {
+                    tracing::error!(digest = %blob.digest, %error, "a blob of the backup is damaged and out of service");
+                    let BlobRecord { digest, copy, size, .. } = blob;
+                    meta.write(move |tx| tx.quarantine_blob(&digest, &copy, size).map(Commit::quiet)).await?;
+                    report.damaged.push(digest);
+                }
+                outcome => outcome?,
+            }
             report.blobs += 1;
             report.bytes += blob.size;
-            progress(report);
+            progress(&report);
         }
     }
     meta.write(|tx| tx.open_epoch().map(Commit::quiet)).await?;
@@ -123,8 +160,15 @@ pub async fn restore(
 }
 
 async fn restore_blob(folder: &Path, store: &dyn BlobStore, entropy: &dyn Entropy, blob: &BlobRecord) -> Result<()> {
-    let mut file = tokio::fs::File::open(blob_path(folder, blob)).await.map_err(io("open a backup file"))?;
-    let mut writer = store.begin(UploadId::from_bytes(clock::random(entropy))).await?;
+    let mut file = match tokio::fs::File::open(blob_path(folder, blob)).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::new(Code::BlobUnknown, format!("the backup has no {}", blob.digest)));
+        }
+        Err(error) => return Err(io("open a backup file")(error)),
+    };
+    let upload = UploadId::from_bytes(clock::random(entropy));
+    let mut writer = store.begin(upload).await?;
     let mut hasher = Hasher::new(blob.digest.algorithm());
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
@@ -136,6 +180,8 @@ async fn restore_blob(folder: &Path, store: &dyn BlobStore, entropy: &dyn Entrop
     }
     let found = hasher.finish();
     if found != blob.digest {
+        drop(writer);
+        store.discard(upload).await?;
         let message = format!("the backup of {} holds {found}: the backup is damaged", blob.digest);
         return Err(Error::new(Code::DigestInvalid, message));
     }

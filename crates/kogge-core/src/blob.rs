@@ -9,6 +9,7 @@ use kogge_types::{Action, Code, Digest, RepositoryName, clock, limits};
 use crate::auth::Caller;
 use crate::core::{Core, Target};
 use crate::error::{Error, Result};
+use crate::gc::Counters;
 use crate::lock;
 
 /// A blob that is open for reading.
@@ -31,15 +32,30 @@ impl Core {
         let link = self.linked_blob(target, digest).await?;
         match self.store.open(digest, link.copy).await {
             Ok(reader) => Ok(OpenBlob { size: link.size, reader }),
-            // Collected between the look and the opening; or lost, which the scrubber reports.
-            Err(StoreError::NotFound) => Err(Error::of(Code::BlobUnknown)),
+            Err(StoreError::NotFound) => {
+                self.lose_blob(digest, &link).await?;
+                Err(Error::of(Code::BlobUnknown))
+            }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// After a recorded copy was not there: it was collected between the look and the opening, or it is lost. A lost one
+    /// goes out of service, so that the next push of the blob is not told that it is there.
+    async fn lose_blob(&self, digest: &Digest, link: &LinkedBlob) -> Result<()> {
+        let (digest, copy, size) = (*digest, link.copy, link.size);
+        let _fence = self.removal.read().await;
+        if self.meta.write(move |tx| tx.quarantine_blob(&digest, &copy, size).map(Commit::quiet)).await? {
+            Counters::add(&self.counters.blobs_corrupt, 1);
+            tracing::error!(%digest, %copy, "the bytes of a stored blob are gone: push it again");
+        }
+        Ok(())
     }
 
     async fn linked_blob(&self, target: &Target, digest: &Digest) -> Result<Arc<LinkedBlob>> {
         let link = self.meta.link(target.registry.key, &target.repository, digest).await?;
         let link = link.ok_or_else(|| Error::of(Code::BlobUnknown))?;
+        lock::require_read(link.attributes)?;
         let half_grace = clock::micros(self.settings.gc_grace / 2);
         let promised = link.expires_at_us.is_none_or(|end| end > self.now_us().saturating_add(half_grace));
         if !promised {
@@ -85,9 +101,8 @@ impl Core {
         self.meta
             .write(move |tx| {
                 let registry = target.registry.key;
-                if tx.link(registry, &source, &digest)?.is_none() {
-                    return Ok(Commit::quiet(false));
-                }
+                let Some(link) = tx.link(registry, &source, &digest)? else { return Ok(Commit::quiet(false)) };
+                lock::require_read(link.attributes)?;
                 let repository = tx.take_repository(registry, &target.repository)?;
                 lock::require_write(tx.repository_attributes(repository)?)?;
                 tx.link_blob(registry, repository, &target.repository, &digest, end)?;

@@ -14,7 +14,8 @@ use crate::auth::token::TokenCache;
 use crate::error::{Error, Result};
 use crate::gc::Counters;
 use crate::seal::KeyEncryptionKey;
-use crate::turn::{Pending, Turns};
+use crate::session::Sessions;
+use crate::turn::Pending;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ impl Default for Settings {
             gc_interval: Duration::from_secs(15 * 60),
             upload_life: limits::UPLOAD_LIFE_DEFAULT,
             scrub_interval: Duration::from_secs(30 * 24 * 60 * 60),
-            scrub_bytes_per_second: 20 * 1024 * 1024,
+            scrub_bytes_per_second: limits::SCRUB_BYTES_PER_SECOND_DEFAULT,
             journal_keep: Duration::from_secs(7 * 24 * 60 * 60),
             anonymous_pull: false,
             sparse_images: false,
@@ -88,7 +89,7 @@ pub struct Core {
     /// The last journal sequence that was followed.
     pub(crate) followed: std::sync::atomic::AtomicI64,
     pub(crate) counters: Counters,
-    pub(crate) turns: Turns,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) pending: Pending,
 }
 
@@ -122,7 +123,7 @@ impl Core {
             following: tokio::sync::Mutex::new(()),
             followed: std::sync::atomic::AtomicI64::new(0),
             counters: Counters::default(),
-            turns: Turns::new(),
+            sessions: Arc::new(Sessions::new(Arc::clone(&meta))),
             pending: Pending::default(),
             meta,
             store,

@@ -56,7 +56,7 @@ impl From<MetaError> for Error {
     fn from(error: MetaError) -> Self {
         match error {
             MetaError::NoSpace => Self::full(error),
-            MetaError::Stopped => Self::caused(Code::Unavailable, error),
+            MetaError::Stopped | MetaError::Undone => Self::caused(Code::Unavailable, error),
             MetaError::Engine { .. } | MetaError::Newer { .. } | MetaError::Corrupt { .. } | MetaError::Io(_) => {
                 Self::internal(error)
             }

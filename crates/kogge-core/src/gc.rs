@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kogge_meta::{BlobRecord, Commit, Entry, Event, GarbageCount, Holder};
-use kogge_types::{Digest, clock, limits};
+use kogge_types::{Digest, RegistryId, RepositoryName, clock, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -91,30 +91,34 @@ impl Core {
             if condemned.is_empty() {
                 return Ok(());
             }
-            for gone in condemned {
-                let _fence = self.removal.read().await;
+            let _fence = self.removal.read().await;
+            for gone in &condemned {
                 self.store.remove(&gone.digest, gone.copy).await?;
-                self.meta.write(move |tx| tx.forget_condemned(&gone.copy).map(Commit::quiet)).await?;
                 report.copies_removed += 1;
                 report.bytes_removed += gone.size;
                 Counters::add(&self.counters.copies_removed, 1);
                 Counters::add(&self.counters.bytes_removed, gone.size);
             }
+            self.meta
+                .write(move |tx| {
+                    condemned.iter().try_for_each(|gone| tx.forget_condemned(&gone.copy))?;
+                    Ok::<_, Error>(Commit::quiet(()))
+                })
+                .await?;
         }
     }
 
     /// Ends uploads that nobody has written to for long. Says how many.
     pub async fn expire_uploads(&self) -> Result<u64> {
         let mut expired = 0;
+        let before_us = self.now_us().saturating_sub(clock::micros(self.settings.upload_life));
+        let mut after = None;
         loop {
-            let before_us = self.now_us().saturating_sub(clock::micros(self.settings.upload_life));
-            let idle =
-                self.meta.read_sessions(move |snapshot| snapshot.idle_uploads(before_us, limits::WORK_BATCH_ROWS)).await?;
-            if idle.is_empty() {
-                break;
-            }
-            for upload in idle {
-                self.forget_upload(upload.id).await?;
+            let idle = self.sessions.idle(before_us, after, limits::WORK_BATCH_ROWS).await?;
+            let Some(last) = idle.last() else { break };
+            after = Some(*last);
+            for id in idle {
+                self.forget_upload(id).await?;
                 expired += 1;
             }
         }
@@ -124,7 +128,7 @@ impl Core {
             let Some(last) = stored.last() else { break };
             after = Some(*last);
             for id in stored {
-                if self.meta.read_sessions(move |snapshot| snapshot.upload(&id)).await?.is_none() {
+                if self.sessions.find(id).await?.is_none() {
                     self.store.discard(id).await?;
                     expired += 1;
                 }
@@ -167,7 +171,8 @@ impl Core {
             let entries =
                 self.meta.read(move |snapshot| snapshot.journal_after(after, limits::WORK_BATCH_ROWS)).await?;
             let Some(last) = entries.last().map(|entry| entry.seq) else { break };
-            if self.let_go(entries).await? || last - stored >= CURSOR_STRIDE {
+            let acted = self.let_go(entries, last).await?;
+            if !acted && last - stored >= CURSOR_STRIDE {
                 self.meta.write(move |tx| tx.set_cursor(CONSUMER, last).map(Commit::quiet)).await?;
             }
             position = last;
@@ -176,32 +181,18 @@ impl Core {
         Ok(())
     }
 
-    /// Reacts to entries. False when none of them needed anything.
-    async fn let_go(&self, entries: Vec<Entry>) -> Result<bool> {
-        let end = self.grace_end_us();
+    /// Reacts to a page of entries, and notes in the same transaction that it has. False when none of them needed anything.
+    async fn let_go(&self, entries: Vec<Entry>, last: i64) -> Result<bool> {
+        let mut released = Vec::new();
         let mut acted = false;
         for entry in entries {
             match entry.event {
                 Event::ManifestDeleted { registry, repository, digest } => {
-                    acted = true;
-                    self.meta
-                        .write(move |tx| {
-                            tx.release_manifest(&registry, &repository, &digest, end)?;
-                            Ok::<_, Error>(Commit::quiet(()))
-                        })
-                        .await?;
+                    released.push((registry, repository, digest));
                 }
                 Event::RepositoryDeleted { registry, repository } => {
                     acted = true;
-                    loop {
-                        let name = repository.clone();
-                        let more = self.meta.write(move |tx| {
-                            tx.reclaim_dead_repository(&registry, &name, limits::WORK_BATCH_ROWS).map(Commit::quiet)
-                        });
-                        if !more.await? {
-                            break;
-                        }
-                    }
+                    self.reclaim_repository(registry, repository).await?;
                 }
                 Event::RegistryPut { .. }
                 | Event::PrincipalPut { .. }
@@ -213,6 +204,31 @@ impl Core {
                 | Event::AttributesSet { .. } => {}
             }
         }
-        Ok(acted)
+        if released.is_empty() && !acted {
+            return Ok(false);
+        }
+        let end = self.grace_end_us();
+        self.meta
+            .write(move |tx| {
+                for (registry, repository, digest) in &released {
+                    tx.release_manifest(registry, repository, digest, end)?;
+                }
+                tx.set_cursor(CONSUMER, last)?;
+                Ok::<_, Error>(Commit::quiet(true))
+            })
+            .await
+    }
+
+    /// Takes apart what deleted repositories of this name held, step by step.
+    async fn reclaim_repository(&self, registry: RegistryId, repository: RepositoryName) -> Result<()> {
+        loop {
+            let name = repository.clone();
+            let more = self.meta.write(move |tx| {
+                tx.reclaim_dead_repository(&registry, &name, limits::WORK_BATCH_ROWS).map(Commit::quiet)
+            });
+            if !more.await? {
+                return Ok(());
+            }
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! Background work: one task a kind, leased in the database, visible, backing off when it fails.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kogge_meta::{Commit, JobRecord};
-use kogge_types::clock;
+use kogge_types::{Code, clock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a job may run before somebody else may take it.
 const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,6 +22,9 @@ const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
 const JOURNAL_POLL: Duration = Duration::from_secs(5);
 /// How long changes are gathered before they are followed.
 const JOURNAL_GATHER: Duration = Duration::from_millis(100);
+/// How often orphans are looked for, at most and at least.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Journal entries that one step prunes.
 const PRUNE_ROWS: usize = 10_000;
 
@@ -30,10 +35,12 @@ pub enum JobKind {
     ExpireUploads,
     PruneJournal,
     Scrub,
+    SweepOrphans,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 4] = [Self::CollectGarbage, Self::ExpireUploads, Self::PruneJournal, Self::Scrub];
+    pub const ALL: [Self; 5] =
+        [Self::CollectGarbage, Self::ExpireUploads, Self::PruneJournal, Self::Scrub, Self::SweepOrphans];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,6 +48,7 @@ impl JobKind {
             Self::ExpireUploads => "expire-uploads",
             Self::PruneJournal => "prune-journal",
             Self::Scrub => "scrub",
+            Self::SweepOrphans => "sweep-orphans",
         }
     }
 
@@ -48,6 +56,8 @@ impl JobKind {
         match self {
             Self::CollectGarbage => core.settings.gc_interval,
             Self::ExpireUploads | Self::PruneJournal | Self::Scrub => Duration::from_secs(60 * 60),
+            // An orphan is one only after the grace, so that more often would find no more.
+            Self::SweepOrphans => core.settings.gc_grace.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX),
         }
     }
 
@@ -58,6 +68,7 @@ impl JobKind {
             Self::PruneJournal => core.prune_journal().await,
             Self::Scrub if core.settings.scrub_bytes_per_second == 0 => Ok(()),
             Self::Scrub => core.scrub(false).await.map(|_| ()),
+            Self::SweepOrphans => core.sweep_orphans().await.map(|_| ()),
         }
     }
 }
@@ -70,7 +81,7 @@ pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
             for kind in JobKind::ALL {
                 tx.ensure_job(kind.as_str())?;
             }
-            Ok::<_, crate::Error>(Commit::quiet(()))
+            Ok::<_, Error>(Commit::quiet(()))
         })
         .await?;
     let mut tasks = JoinSet::new();
@@ -78,7 +89,11 @@ pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
         tasks.spawn(repeat(Arc::clone(&core), kind, stop.clone()));
     }
     tasks.spawn(follow(core, stop));
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a background task has ended before its time");
+        }
+    }
     Ok(())
 }
 
@@ -131,7 +146,9 @@ async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
         let wait_us = u64::try_from(due_us - core.now_us()).unwrap_or(0);
         return Ok(Duration::from_micros(wait_us).clamp(RETRY_MIN, RETRY_MAX));
     };
-    let outcome = kind.run(core).await;
+    // A job that panics has failed, and is tried again like any other.
+    let outcome = AssertUnwindSafe(kind.run(core)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the job panicked")));
     let wait = match &outcome {
         Ok(()) => kind.interval(core),
         Err(_) => {
@@ -148,7 +165,7 @@ async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
     core.meta
         .write(move |tx| {
             tx.finish_job(name, "", due_us, failure.as_deref())?;
-            Ok::<_, crate::Error>(Commit::quiet(()))
+            Ok::<_, Error>(Commit::quiet(()))
         })
         .await?;
     Ok(wait)
@@ -172,10 +189,11 @@ impl Core {
         Ok(self.meta.read(|snapshot| snapshot.jobs()).await?)
     }
 
-    /// Removes journal entries that everybody has read and that are old enough.
+    /// Removes journal entries that everybody has read, and tombstones, when they are old enough.
     pub async fn prune_journal(&self) -> Result<()> {
         let before_us = self.now_us().saturating_sub(clock::micros(self.settings.journal_keep));
         while self.meta.write(move |tx| tx.prune_journal(before_us, PRUNE_ROWS).map(Commit::quiet)).await? > 0 {}
+        while self.meta.write(move |tx| tx.prune_tombstones(before_us, PRUNE_ROWS).map(Commit::quiet)).await? > 0 {}
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod lock;
 mod manifest;
 pub mod scrub;
 pub mod seal;
+mod session;
 mod turn;
 mod upload;
 

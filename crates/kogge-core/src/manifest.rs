@@ -154,7 +154,8 @@ fn new_manifest(put: &PutManifest) -> Result<NewManifest> {
             | ManifestError::MediaTypeMismatch { .. }
             | ManifestError::Json(_)
             | ManifestError::SchemaVersion
-            | ManifestError::Ambiguous => Code::ManifestInvalid,
+            | ManifestError::Ambiguous
+            | ManifestError::TooMany => Code::ManifestInvalid,
         };
         Error::new(code, error.to_string())
     })?;
@@ -219,6 +220,7 @@ fn require_blobs(snapshot: &Snapshot<'_>, target: &Target, blobs: &[Descriptor],
         return Ok(());
     }
     let message = format!("{} blob(s) that the manifest names are not in the repository", missing.len());
+    missing.truncate(limits::MISSING_BLOBS_LISTED_MAX);
     Err(Error::new(Code::ManifestBlobUnknown, message).with_detail(serde_json::json!({ "digests": missing })))
 }
 

@@ -10,6 +10,7 @@ use crate::core::{Core, Target};
 use crate::error::{Error, Result};
 use crate::gc::Counters;
 use crate::lock;
+use crate::session::Busy;
 
 /// Why a request's body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,16 @@ pub enum BodyError {
     Disconnected,
     #[error("the client sent too slowly")]
     TooSlow,
+}
+
+impl BodyError {
+    /// What the client is told.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Disconnected => Code::BlobUploadInvalid,
+            Self::TooSlow => Code::RequestTimeout,
+        }
+    }
 }
 
 /// The part of the blob that a request says it carries: `Content-Range: first-last`, both included.
@@ -47,6 +58,16 @@ struct Writing {
     record: UploadRecord,
     hasher: Hasher,
     writer: Box<dyn UploadWriter>,
+    /// The session is not idle while this lives.
+    busy: Busy,
+}
+
+/// What became of an upload's bytes.
+enum Committed {
+    /// They are the blob's.
+    Stored,
+    /// The blob was there already; they are not needed.
+    Present,
 }
 
 impl Core {
@@ -73,14 +94,13 @@ impl Core {
             epoch: 0,
             updated_at_us: self.now_us(),
         };
-        self.meta.write_sessions(move |tx| tx.insert_upload(&record).map(Commit::quiet)).await?;
+        self.sessions.begin(record).await?;
         Ok(Progress { id, bytes: 0 })
     }
 
     /// How far an upload has come.
     pub async fn upload_progress(&self, target: &Target, id: UploadId) -> Result<Progress> {
-        let record = self.meta.read_sessions(move |snapshot| snapshot.upload(&id)).await?;
-        let record = owned(record, target)?;
+        let record = owned(self.sessions.find(id).await?, target)?;
         Ok(Progress { id, bytes: record.bytes })
     }
 
@@ -92,10 +112,9 @@ impl Core {
 
     /// Forgets an upload, whoever it belongs to.
     pub(crate) async fn forget_upload(&self, id: UploadId) -> Result<()> {
-        self.meta
-            .write_sessions(move |tx| tx.delete_upload(&id).map(|_| Commit::quiet(())))
-            .await?;
+        // The row goes last: while it is there, what is left of the bytes is found again.
         self.store.discard(id).await?;
+        self.sessions.end(id).await?;
         Ok(())
     }
 
@@ -115,7 +134,7 @@ impl Core {
     async fn settle_chunk(&self, writing: Writing, taken: Result<()>) -> Result<()> {
         let id = writing.record.id;
         let settled = match taken {
-            Err(error) if error.code != Code::BlobUploadInvalid => {
+            Err(error) if !matches!(error.code, Code::BlobUploadInvalid | Code::RequestTimeout) => {
                 drop(writing);
                 Err(error)
             }
@@ -148,13 +167,22 @@ impl Core {
         if taken.is_err() {
             return self.settle_chunk(writing, taken).await;
         }
-        let committed = self.commit_upload(target, writing, digest).await;
-        // Its session ends with the blob, and with a blob that was not what it was said to be.
-        match &committed {
-            Err(error) if error.code == Code::UploadConflict => {}
-            _ => self.forget_upload(id).await?,
+        match self.commit_upload(target, writing, digest).await {
+            // The upload's bytes have become the blob's: there is nothing left to discard.
+            Ok(Committed::Stored) => {
+                note_leftover(id, self.sessions.end(id).await);
+                Ok(())
+            }
+            Ok(Committed::Present) => {
+                note_leftover(id, self.forget_upload(id).await);
+                Ok(())
+            }
+            Err(error) if error.code == Code::UploadConflict => Err(error),
+            Err(error) => {
+                note_leftover(id, self.forget_upload(id).await);
+                Err(error)
+            }
         }
-        committed
     }
 
     /// Takes a whole blob in one request.
@@ -171,18 +199,13 @@ impl Core {
     }
 
     async fn take_upload(&self, target: &Target, id: UploadId, window: Option<Window>) -> Result<Writing> {
-        let owner = target.clone();
-        let _turn = self.turns.wait(id).await;
-        let record = self
-            .meta
-            .write_sessions(move |tx| {
-                let record = owned(tx.upload(&id)?, &owner)?;
-                if window.is_some_and(|window| window.first != record.bytes) {
-                    return Err(Error::of(Code::RangeInvalid));
-                }
-                Ok(Commit::quiet(owned(tx.take_upload(&id)?, &owner)?))
-            })
-            .await?;
+        let busy = self.sessions.occupy(id);
+        let _turn = self.sessions.turn(id).await;
+        let progress = self.upload_progress(target, id).await?;
+        if window.is_some_and(|window| window.first != progress.bytes) {
+            return Err(Error::of(Code::RangeInvalid));
+        }
+        let record = owned(self.sessions.take(id, self.now_us()).await?, target)?;
         let hasher = Hasher::restore(record.algorithm, &record.hash_state)
             .ok_or_else(|| Error::new(Code::Internal, "the upload's hash state cannot be read"))?;
         let opened = match record.bytes {
@@ -190,7 +213,7 @@ impl Core {
             bytes => self.store.resume(id, bytes, &record.store_state).await,
         };
         match opened {
-            Ok(writer) => Ok(Writing { record, hasher, writer }),
+            Ok(writer) => Ok(Writing { record, hasher, writer, busy }),
             // Lost with the machine: the client begins again.
             Err(StoreError::TooShort { .. } | StoreError::NotFound) => {
                 self.forget_upload(id).await?;
@@ -201,19 +224,15 @@ impl Core {
     }
 
     async fn pause_upload(&self, writing: Writing) -> Result<()> {
-        let Writing { mut record, hasher, writer } = writing;
+        let Writing { mut record, hasher, writer, busy: _busy } = writing;
         record.store_state = writer.pause().await?;
         record.hash_state = hasher.save();
         record.algorithm = hasher.algorithm();
-        let advanced = self
-            .meta
-            .write_sessions(move |tx| tx.advance_upload(&record).map(Commit::quiet))
-            .await?;
-        if advanced { Ok(()) } else { Err(Error::of(Code::UploadConflict)) }
+        if self.sessions.keep(record).await? { Ok(()) } else { Err(Error::of(Code::UploadConflict)) }
     }
 
-    async fn commit_upload(&self, target: &Target, writing: Writing, digest: &Digest) -> Result<()> {
-        let Writing { record, hasher, mut writer } = writing;
+    async fn commit_upload(&self, target: &Target, writing: Writing, digest: &Digest) -> Result<Committed> {
+        let Writing { record, hasher, mut writer, busy: _busy } = writing;
         let found = if hasher.algorithm() == digest.algorithm() {
             hasher.finish()
         } else {
@@ -228,7 +247,7 @@ impl Core {
         }
         let known = *digest;
         if self.meta.read(move |snapshot| snapshot.blob(&known)).await?.is_some() && self.link_present(target, digest).await? {
-            return Ok(());
+            return Ok(Committed::Present);
         }
         let copy = CopyId::from_bytes(clock::random(self.entropy.as_ref()));
         let _pending = self.pending.announce(copy);
@@ -244,10 +263,11 @@ impl Core {
                 Ok(Commit::quiet(()))
             })
             .await;
-        if recorded.is_err() && !self.meta.read(move |snapshot| snapshot.is_copy_known(&known, &copy)).await? {
+        // Only a rule's refusal is certain to have left no record; anything else is the orphan sweep's.
+        if recorded.as_ref().is_err_and(|error: &Error| error.code == Code::Disallowed) {
             self.store.remove(digest, copy).await?;
         }
-        recorded
+        recorded.map(|()| Committed::Stored)
     }
 
     /// Links a blob that is stored already, whose content the client has just shown to have. False when it was
@@ -287,7 +307,7 @@ impl Writing {
         B: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| Error::new(Code::BlobUploadInvalid, error.to_string()))?;
+            let chunk = chunk.map_err(|error| Error::new(error.code(), error.to_string()))?;
             let end = self.record.bytes + chunk.len() as u64;
             if end > limits::BLOB_BYTES_MAX {
                 return Err(Error::of(Code::BlobTooLarge));
@@ -306,10 +326,20 @@ impl Writing {
     }
 }
 
+/// A session that cannot be ended now is ended by its age: the answer to the request does not depend on it.
+fn note_leftover(id: UploadId, ended: Result<()>) {
+    if let Err(error) = ended {
+        tracing::warn!(upload = %id, error = crate::jobs::report(&error), "an upload session could not be ended");
+    }
+}
+
 /// Whether nothing can come of the upload any more. An early end can be made good, a request that contradicts itself
 /// changes nothing, and one that another took over from must leave what is the other's.
 fn ends_upload(error: &Error) -> bool {
-    !matches!(error.code, Code::BlobUploadInvalid | Code::SizeInvalid | Code::UploadConflict)
+    !matches!(
+        error.code,
+        Code::BlobUploadInvalid | Code::RequestTimeout | Code::SizeInvalid | Code::UploadConflict
+    )
 }
 
 /// The session, when it belongs to the repository that the request names.

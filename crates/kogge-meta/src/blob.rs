@@ -2,8 +2,10 @@
 
 use kogge_types::{CopyId, Digest, RegistryName, RepositoryName};
 
+use crate::attributes::Attributes;
 use crate::change::{Change, Event, Touched};
 use crate::error::Result;
+use crate::garbage::Condemned;
 use crate::repository::{Registry, RegistryKey, RepositoryKey};
 use crate::sql::{Snapshot, Tx, values};
 
@@ -15,6 +17,8 @@ pub struct LinkedBlob {
     pub copy: CopyId,
     /// When the link ends unless a manifest comes to name the blob; `None` while one does.
     pub expires_at_us: Option<i64>,
+    /// The repository's.
+    pub attributes: Attributes,
 }
 
 /// A stored blob.
@@ -49,13 +53,20 @@ impl Snapshot<'_> {
         digest: &Digest,
     ) -> Result<Option<LinkedBlob>> {
         self.query_first(
-            "SELECT b.size, b.copy, l.expires_at
+            "SELECT b.size, b.copy, l.expires_at, r.attributes
              FROM repositories r
              JOIN links l ON l.repository_id = r.id AND l.digest = ?3
              JOIN blobs b ON b.digest = l.digest
              WHERE r.registry_id = ?1 AND r.name = ?2 AND r.dead = 0",
             values![registry.0, repository.as_str(), digest],
-            |row| Ok(LinkedBlob { size: row.size(0)?, copy: row.id(1, "copy")?, expires_at_us: row.opt_int(2)? }),
+            |row| {
+                Ok(LinkedBlob {
+                    size: row.size(0)?,
+                    copy: row.id(1, "copy")?,
+                    expires_at_us: row.opt_int(2)?,
+                    attributes: Attributes::from_bits(row.int(3)?),
+                })
+            },
         )
     }
 
@@ -127,6 +138,15 @@ impl Snapshot<'_> {
              UNION ALL SELECT 1 FROM condemned WHERE copy = ?2
              UNION ALL SELECT 1 FROM corrupt WHERE copy = ?2",
             values![digest, copy],
+        )
+    }
+
+    /// At most `limit` copies that were found corrupt, after `after`, by digest.
+    pub fn corrupt_copies(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<Condemned>> {
+        self.query(
+            "SELECT digest, copy, size FROM corrupt WHERE digest > coalesce(?1, x'') ORDER BY digest LIMIT ?2",
+            values![after, limit],
+            |row| Ok(Condemned { digest: row.digest(0)?, copy: row.id(1, "copy")?, size: row.size(2)? }),
         )
     }
 
@@ -287,6 +307,23 @@ impl Tx<'_> {
              ON CONFLICT (digest) DO UPDATE SET copy = excluded.copy, found_at = excluded.found_at",
             values![digest, copy, size, self.now_us()],
         )?;
+        self.touched.push(Touched::Everything);
+        Ok(true)
+    }
+
+    /// Puts a copy back into service that was found corrupt and is sound after all. False when another one serves.
+    pub fn reinstate_blob(&mut self, sound: &Condemned) -> Result<bool> {
+        let Condemned { digest, copy, size } = sound;
+        self.execute("DELETE FROM corrupt WHERE digest = ?1 AND copy = ?2", values![digest, copy])?;
+        if self.blob(digest)?.is_some() {
+            self.condemn(digest, *copy, *size)?;
+            return Ok(false);
+        }
+        self.execute(
+            "INSERT INTO blobs (digest, size, copy, created_at, scrubbed_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, NULL)",
+            values![digest, *size, copy, self.now_us()],
+        )?;
+        self.expire_unlinked(digest)?;
         self.touched.push(Touched::Everything);
         Ok(true)
     }

@@ -15,6 +15,8 @@ pub enum MetaError {
     Corrupt { what: &'static str },
     #[error("prepare the metadata folder: {0}")]
     Io(Arc<std::io::Error>),
+    #[error("a failure of the metadata engine in another write undid this one")]
+    Undone,
     #[error("the metadata engine has stopped")]
     Stopped,
 }

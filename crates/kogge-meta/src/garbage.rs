@@ -77,8 +77,11 @@ impl Snapshot<'_> {
         name: &RepositoryName,
     ) -> Result<Vec<(RegistryKey, RepositoryKey)>> {
         self.query(
-            "SELECT g.id, r.id FROM registries g JOIN repositories r ON r.registry_id = g.id
-             WHERE g.registry = ?1 AND r.name = ?2",
+            "SELECT r.registry_id, r.id FROM repositories r
+             WHERE r.registry_id = (SELECT id FROM registries WHERE registry = ?1) AND r.name = ?2 AND r.dead = 0
+             UNION ALL
+             SELECT r.registry_id, r.id FROM repositories r
+             WHERE r.registry_id = (SELECT id FROM registries WHERE registry = ?1) AND r.name = ?2 AND r.dead = 1",
             values![registry, name.as_str()],
             |row| Ok((RegistryKey(row.int(0)?), RepositoryKey(row.int(1)?))),
         )

@@ -94,6 +94,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes at most `limit` tombstones that are older than `before_us`. Nobody else needs them while the installation
+    /// stands alone.
+    pub fn prune_tombstones(&mut self, before_us: i64, limit: usize) -> Result<usize> {
+        self.execute(
+            "DELETE FROM tombstones WHERE (registry_id, repository, item) IN
+                 (SELECT registry_id, repository, item FROM tombstones WHERE at < ?1 LIMIT ?2)",
+            values![before_us, limit],
+        )
+    }
+
     /// Removes at most `limit` entries that every consumer has passed and that are older than `before_us`.
     pub fn prune_journal(&mut self, before_us: i64, limit: usize) -> Result<usize> {
         self.execute(

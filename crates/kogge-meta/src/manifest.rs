@@ -1,7 +1,7 @@
 //! Manifests of a repository: their bytes, what they name and what refers to them.
 
 use bytes::Bytes;
-use kogge_types::{Digest, Manifest, Reference, RepositoryName};
+use kogge_types::{Digest, Manifest, Reference, RepositoryName, limits};
 
 use crate::attributes::Attributes;
 use crate::change::{Change, Event, Item, Touched};
@@ -51,7 +51,7 @@ pub struct ManifestDetail {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReferrerPage {
     pub descriptors: Vec<String>,
-    /// Where the next page begins, when there is one.
+    /// The last digest of this page, when there is another page behind it.
     pub next: Option<Digest>,
 }
 
@@ -130,7 +130,8 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// At most `limit` manifests whose subject is `subject`, after `after`, of one artifact type or of all.
+    /// At most `limit` manifests whose subject is `subject`, after `after`, of one artifact type or of all; fewer where
+    /// their descriptors are large.
     pub fn referrers(
         &self,
         repository: RepositoryKey,
@@ -139,18 +140,32 @@ impl Snapshot<'_> {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<ReferrerPage> {
-        let mut rows = self.query(
-            "SELECT digest, referrer FROM manifests
+        let rows = self.query(
+            "SELECT digest, octet_length(referrer) FROM manifests
              WHERE repository_id = ?1 AND subject = ?2 AND digest > coalesce(?3, x'')
                AND (?4 IS NULL OR artifact_type = ?4)
              ORDER BY digest LIMIT ?5",
             values![repository.0, subject, after, artifact_type, limit + 1],
-            |row| Ok((row.digest(0)?, row.opt_text(1)?)),
+            |row| Ok((row.digest(0)?, row.opt_int(1)?.unwrap_or(0))),
         )?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = if more { rows.last().map(|(digest, _)| *digest) } else { None };
-        Ok(ReferrerPage { descriptors: rows.into_iter().filter_map(|(_, referrer)| referrer).collect(), next })
+        // The page is an index: it is no larger than one may be, but for a single descriptor.
+        let mut page = ReferrerPage::default();
+        let mut bytes = 0;
+        for (digest, length) in rows {
+            bytes += usize::try_from(length).unwrap_or(usize::MAX);
+            if page.descriptors.len() == limit || (bytes > limits::MANIFEST_BYTES_MAX && page.next.is_some()) {
+                return Ok(page);
+            }
+            let descriptor = self.query_first(
+                "SELECT referrer FROM manifests WHERE repository_id = ?1 AND digest = ?2",
+                values![repository.0, &digest],
+                |row| row.opt_text(0),
+            )?;
+            page.descriptors.extend(descriptor.flatten());
+            page.next = Some(digest);
+        }
+        page.next = None;
+        Ok(page)
     }
 
     /// The manifests whose subject is one of `subjects`, each once.

@@ -1,7 +1,7 @@
 //! Small values of the whole installation, under fixed names.
 
-use crate::error::Result;
-use crate::sql::{Snapshot, Tx, values};
+use crate::error::{MetaError, Result};
+use crate::sql::{OWN_ORIGIN, Snapshot, Tx, values};
 
 impl Snapshot<'_> {
     pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -27,14 +27,35 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Opens a new epoch of this installation: what it does from now on is another origin's.
+    /// Opens a new epoch of this installation: what it does from now on is told apart from what it did before, which
+    /// keeps its own epoch. Costs as much as the state holds: a restore's price.
     pub fn open_epoch(&mut self) -> Result<()> {
         self.execute("UPDATE installation SET epoch = epoch + 1 WHERE id = 1", &[])?;
+        let past = self.query_first("SELECT max(id) + 1 FROM origins", &[], |row| row.int(0))?;
+        let past = past.ok_or(MetaError::Corrupt { what: "origin" })?;
+        let (origin, epoch) = self
+            .query_first("SELECT origin, epoch FROM origins WHERE id = ?1", values![OWN_ORIGIN], |row| {
+                Ok((row.bytes(0)?, row.int(1)?))
+            })?
+            .ok_or(MetaError::Corrupt { what: "origin" })?;
         self.execute(
-            "INSERT OR IGNORE INTO origins (origin, epoch) SELECT origin, epoch FROM origins WHERE id = 1",
-            &[],
+            "UPDATE origins SET epoch = (SELECT epoch FROM installation WHERE id = 1) WHERE id = ?1",
+            values![OWN_ORIGIN],
         )?;
-        self.execute("UPDATE origins SET epoch = (SELECT epoch FROM installation WHERE id = 1) WHERE id = 1", &[])?;
+        self.execute(
+            "INSERT INTO origins (id, origin, epoch) VALUES (?1, ?2, ?3)",
+            values![past, &origin[..], epoch],
+        )?;
+        for table in VERSIONED_TABLES {
+            self.execute(
+                &format!("UPDATE {table} SET origin = ?1 WHERE origin = ?2"),
+                values![past, OWN_ORIGIN],
+            )?;
+        }
         Ok(())
     }
 }
+
+/// The tables whose rows name the origin that wrote them.
+const VERSIONED_TABLES: [&str; 8] =
+    ["journal", "registries", "principals", "role_assignments", "repositories", "manifests", "tags", "tombstones"];

@@ -187,8 +187,9 @@ impl<'c> Snapshot<'c> {
         while let Some(row) = rows.next()? {
             found.push(read(&Row(row))?);
         }
+        drop(rows);
         #[cfg(test)]
-        observed::note(sql, rows.as_ref());
+        observed::note(sql, &statement);
         Ok(found)
     }
 
@@ -202,8 +203,9 @@ impl<'c> Snapshot<'c> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let found = rows.next()?.map(|row| read(&Row(row))).transpose();
+        drop(rows);
         #[cfg(test)]
-        observed::note(sql, rows.as_ref());
+        observed::note(sql, &statement);
         found
     }
 
@@ -255,7 +257,7 @@ impl<'c> Tx<'c> {
         let mut statement = self.snapshot.connection.prepare_cached(sql)?;
         let changed = statement.execute(rusqlite::params_from_iter(values))?;
         #[cfg(test)]
-        observed::note(sql, Some(&statement));
+        observed::note(sql, &statement);
         Ok(changed)
     }
 }
@@ -281,8 +283,8 @@ pub(crate) mod observed {
         static STATEMENTS: RefCell<Option<Vec<Observed>>> = const { RefCell::new(None) };
     }
 
-    pub(super) fn note(sql: &str, statement: Option<&Statement<'_>>) {
-        let steps = statement.map_or(0, |statement| i64::from(statement.reset_status(StatementStatus::VmStep)));
+    pub(super) fn note(sql: &str, statement: &Statement<'_>) {
+        let steps = i64::from(statement.reset_status(StatementStatus::VmStep));
         STATEMENTS.with_borrow_mut(|statements| {
             if let Some(statements) = statements {
                 statements.push(Observed { sql: sql.to_owned(), steps });

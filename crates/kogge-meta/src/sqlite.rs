@@ -182,6 +182,8 @@ where
 
     fn answer(self: Box<Self>, committed: Result<()>) {
         let outcome = match (committed, self.outcome) {
+            // What was refused is refused, whatever became of the others.
+            (_, Some(Err(refusal))) => Err(refusal),
             (Err(error), _) => Err(error.into()),
             (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(MetaError::Stopped.into()),
@@ -230,6 +232,10 @@ impl Writer {
             match job.run(&mut tx) {
                 Some(changes) => entries.extend(changes),
                 None => {
+                    // A full disk and the like make the engine give up the whole transaction.
+                    if transaction.is_autocommit() {
+                        return Err(MetaError::Undone);
+                    }
                     tx.execute("ROLLBACK TO write", &[])?;
                     tx.touched.truncate(touched_before);
                 }

@@ -46,11 +46,18 @@ impl Snapshot<'_> {
         self.query_first(&format!("SELECT {COLUMNS} FROM uploads WHERE id = ?1"), values![id], read_upload)
     }
 
-    /// At most `limit` uploads that nobody has written to since `before_us`.
-    pub fn idle_uploads(&self, before_us: i64, limit: usize) -> Result<Vec<UploadRecord>> {
+    /// At most `limit` uploads after `after` that nobody has written to since `before_us`, in the order of their ids.
+    pub fn idle_uploads(
+        &self,
+        before_us: i64,
+        after: Option<&UploadId>,
+        limit: usize,
+    ) -> Result<Vec<UploadRecord>> {
         self.query(
-            &format!("SELECT {COLUMNS} FROM uploads WHERE updated_at <= ?1 ORDER BY updated_at LIMIT ?2"),
-            values![before_us, limit],
+            &format!(
+                "SELECT {COLUMNS} FROM uploads WHERE updated_at <= ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
+            ),
+            values![before_us, after, limit],
             read_upload,
         )
     }
@@ -89,7 +96,7 @@ impl Tx<'_> {
     /// Records how far the upload has come. False when another writer has taken it meanwhile.
     pub fn advance_upload(&mut self, upload: &UploadRecord) -> Result<bool> {
         let advanced = self.execute(
-            "UPDATE uploads SET bytes = ?3, hash_state = ?4, store_state = ?5, updated_at = ?6
+            "UPDATE uploads SET bytes = ?3, algorithm = ?7, hash_state = ?4, store_state = ?5, updated_at = ?6
              WHERE id = ?1 AND epoch = ?2",
             values![
                 &upload.id,
@@ -97,7 +104,8 @@ impl Tx<'_> {
                 upload.bytes,
                 &upload.hash_state[..],
                 &upload.store_state[..],
-                self.now_us()
+                self.now_us(),
+                upload.algorithm.as_str(),
             ],
         )?;
         Ok(advanced > 0)

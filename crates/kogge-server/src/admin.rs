@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_core::auth::policy::{Grant, Role};
 use kogge_core::backup::BackupReport;
@@ -19,6 +20,8 @@ use crate::installation::SOCKET_FILE;
 
 /// Bytes of a request line.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
+/// How long accepting pauses after it failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Verbs that run at once.
 const CALLS_MAX: usize = 16;
 
@@ -54,7 +57,7 @@ pub(crate) async fn perform(
     core: &Core,
     config: &str,
     call: AdminCall,
-    progress: &(dyn Fn(BackupReport) + Send + Sync),
+    progress: &(dyn Fn(&BackupReport) + Send + Sync),
 ) -> Result<Value, Error> {
     match call {
         AdminCall::CollectGarbage => {
@@ -170,15 +173,19 @@ pub(crate) async fn serve(core: Arc<Core>, config: String, data_dir: &Path, mut 
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a local verb");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
         };
-        let Ok(turn) = Arc::clone(&calls).try_acquire_owned() else { continue };
+        let turn = Arc::clone(&calls).try_acquire_owned();
         let (core, config) = (Arc::clone(&core), Arc::clone(&config));
         tokio::spawn(async move {
-            let _turn = turn;
-            if let Err(error) = answer(&core, &config, stream).await {
+            let answered = match &turn {
+                Ok(_turn) => answer(&core, &config, stream).await,
+                Err(_) => write(&mut { stream }, &AdminAnswer::Failed("the server is busy with other local verbs".to_owned())).await,
+            };
+            if let Err(error) = answered {
                 tracing::debug!(%error, "a local verb's caller went away");
             }
         });
@@ -196,8 +203,8 @@ async fn answer(core: &Core, config: &str, stream: UnixStream) -> std::io::Resul
     };
     // Progress that the caller does not take is dropped: only the newest counts.
     let (sender, mut reports) = mpsc::channel(16);
-    let progress = move |report| {
-        let _ = sender.try_send(AdminAnswer::Progress(report));
+    let progress = move |report: &BackupReport| {
+        let _ = sender.try_send(AdminAnswer::Progress(report.clone()));
     };
     let performing = async move { perform(core, config, call, &progress).await };
     tokio::pin!(performing);
@@ -224,7 +231,7 @@ async fn write(writer: &mut (impl AsyncWriteExt + Unpin), answer: &AdminAnswer) 
 pub(crate) async fn ask(
     data_dir: &Path,
     call: &AdminCall,
-    progress: &(dyn Fn(BackupReport) + Send + Sync),
+    progress: &(dyn Fn(&BackupReport) + Send + Sync),
 ) -> std::io::Result<Option<Result<Value, String>>> {
     let stream = match UnixStream::connect(data_dir.join(SOCKET_FILE)).await {
         Ok(stream) => stream,
@@ -240,7 +247,7 @@ pub(crate) async fn ask(
     let mut lines = BufReader::new(reader).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line)? {
-            AdminAnswer::Progress(report) => progress(report),
+            AdminAnswer::Progress(report) => progress(&report),
             AdminAnswer::Done(value) => return Ok(Some(Ok(value))),
             AdminAnswer::Failed(message) => return Ok(Some(Err(message))),
         }

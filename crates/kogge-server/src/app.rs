@@ -111,7 +111,10 @@ impl App {
             (Err(error), ..) => Err(Refusal::new(Code::NameInvalid, error.to_string())),
             (Ok(_), Err(error), _) | (Ok(_), Ok(_), Err(error)) => Err(error.into()),
             (Ok(origin), Ok(route), Ok(operation)) => {
-                self.dispatch(&parts, origin, &route, operation, &mut upload, &mut answered).await
+                let dispatched = self.dispatch(&parts, origin, &route, operation, &mut upload, &mut answered);
+                // A panic ends its request, not the connection's other ones.
+                let dispatched = AssertUnwindSafe(dispatched).catch_unwind().await;
+                dispatched.unwrap_or_else(|_| Err(Refusal::of(Code::Internal)))
             }
         };
         let mut response = match outcome {
@@ -332,16 +335,11 @@ impl Handler for Front {
 
     async fn call(&self, peer: Peer, request: Request<RequestBody>) -> Response<Body> {
         let app = Arc::clone(&self.0);
-        let guarded = |app: Arc<App>, request| async move {
-            // A panic ends its request, not the connection's other ones.
-            let served = AssertUnwindSafe(app.serve(peer, request)).catch_unwind().await;
-            served.unwrap_or_else(|_| Refusal::of(Code::Internal).respond(None))
-        };
         if matches!(*request.method(), Method::GET | Method::HEAD) {
-            return guarded(app, request).await;
+            return app.serve(peer, request).await;
         }
         // A write is carried to its end even when its client goes away.
-        match tokio::spawn(guarded(app, request)).await {
+        match tokio::spawn(async move { app.serve(peer, request).await }).await {
             Ok(response) => response,
             Err(error) => Refusal::Error(Error::internal(error)).respond(None),
         }

@@ -168,7 +168,10 @@ impl Upload {
     pub(crate) async fn collect(&mut self, bytes_max: usize, code: Code) -> Result<Bytes> {
         let mut collected = BytesMut::new();
         while let Some(chunk) = self.next().await {
-            let chunk = chunk.map_err(|error| Error::new(Code::SizeInvalid, error.to_string()))?;
+            let chunk = chunk.map_err(|error| match error {
+                BodyError::Disconnected => Error::new(Code::SizeInvalid, error.to_string()),
+                BodyError::TooSlow => Error::new(error.code(), error.to_string()),
+            })?;
             if collected.len() + chunk.len() > bytes_max {
                 self.drain().await;
                 return Err(Error::of(code));

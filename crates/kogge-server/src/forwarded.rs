@@ -40,6 +40,8 @@ pub struct Origin {
     pub scheme: Scheme,
     /// `host[:port]` of URLs that the client can use: lower case, without the scheme's own port.
     pub host: String,
+    /// Whether a trusted proxy speaks for the client.
+    pub vouched: bool,
     /// The host that the client asked for, where the external address took its place in `host`.
     asked: Option<String>,
 }
@@ -67,7 +69,8 @@ pub fn origin(peer: &Peer, uri: &Uri, headers: &HeaderMap, edge: &Edge) -> Resul
     let trusted = |address: IpAddr| edge.trusted.iter().any(|network| network.contains(&address));
     let own = if peer.tls { Scheme::Https } else { Scheme::Http };
     let direct = asked_directly(peer, uri, headers)?;
-    let (client, scheme, asked) = if trusted(peer.addr.ip()) {
+    let vouched = trusted(peer.addr.ip());
+    let (client, scheme, asked) = if vouched {
         let scheme = last_value(headers, &FORWARDED_PROTO).and_then(Scheme::parse).unwrap_or(own);
         let asked = last_value(headers, &FORWARDED_HOST).and_then(Authority::parse).unwrap_or(direct);
         (client(peer.addr.ip(), headers, trusted), scheme, asked)
@@ -75,13 +78,13 @@ pub fn origin(peer: &Peer, uri: &Uri, headers: &HeaderMap, edge: &Edge) -> Resul
         (peer.addr.ip(), own, direct)
     };
     let Some(external) = &edge.external else {
-        return Ok(Origin { client, scheme, host: written(&asked.host, asked.port, scheme), asked: None });
+        return Ok(Origin { client, scheme, host: written(&asked.host, asked.port, scheme), vouched, asked: None });
     };
     let below = asked.host.strip_suffix(&external.host).is_some_and(|rest| rest.ends_with('.'));
     let host = written(if below { &asked.host } else { &external.host }, external.port, external.scheme);
     let asked = written(&asked.host, asked.port, scheme);
     let asked = (asked != host).then_some(asked);
-    Ok(Origin { client, scheme: external.scheme, host, asked })
+    Ok(Origin { client, scheme: external.scheme, host, vouched, asked })
 }
 
 /// HTTP/2 and absolute targets carry the host in the target, which wins over the header (RFC 9112, 3.2.2).

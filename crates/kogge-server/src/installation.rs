@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use kogge_core::seal::KeyEncryptionKey;
 use kogge_core::{Core, Settings, SystemEntropy};
-use kogge_meta::{Environment, Meta};
+use kogge_meta::{Environment, Meta, STATE_FILE};
 use kogge_store::DiskStore;
 use kogge_types::{Entropy, SystemClock};
 use rustix::fs::{FlockOperation, flock};
@@ -87,8 +87,8 @@ impl Installation {
     /// [`InstallationError::InUse`] names the process that has it.
     pub async fn open(data_dir: &Path, settings: Settings) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
+        let kek = key(data_dir, data_dir.join(STATE_FILE).exists())?;
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
-        let kek = key(data_dir)?;
         let core =
             Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), &kek, settings).await?;
         Ok(Self { core, _lock: lock })
@@ -106,12 +106,13 @@ pub(crate) fn open_store(data_dir: &Path) -> Result<DiskStore, InstallationError
     Ok(DiskStore::open(&data_dir.join(STORE_FOLDER))?)
 }
 
-/// The key-encryption key of the data directory, made on the first start.
-fn key(data_dir: &Path) -> Result<KeyEncryptionKey, InstallationError> {
+/// The key-encryption key of the data directory, made on the first start. Where there is a state, its key is not made
+/// anew: it would open nothing.
+fn key(data_dir: &Path, has_state: bool) -> Result<KeyEncryptionKey, InstallationError> {
     let path = data_dir.join(KEY_FILE);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !has_state => {
             let mut fresh = [0; KeyEncryptionKey::BYTES];
             SystemEntropy.fill(&mut fresh);
             write_secret(&path, &fresh).map_err(io("write the key", &path))?;

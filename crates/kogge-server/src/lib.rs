@@ -9,6 +9,8 @@ pub mod config;
 mod credential;
 mod error;
 pub mod forwarded;
+#[cfg(test)]
+mod fuzz;
 mod hosts;
 pub mod installation;
 pub mod listen;

@@ -9,6 +9,7 @@ use kogge_core::backup::{BackupReport, restore};
 use kogge_core::{Core, Settings, SystemEntropy};
 use kogge_meta::STATE_FILE;
 use kogge_types::{Digest, RegistryName, RepositoryPattern};
+use rustix::fs::Mode;
 use serde_json::Value;
 
 use crate::admin::{self, AdminCall};
@@ -163,6 +164,8 @@ pub enum LocalError {
 impl LocalCommand {
     /// Carries the verb out.
     pub fn run(self, version: &'static str) -> Result<(), LocalError> {
+        // Whatever these verbs write is nobody else's: state, keys, blobs, backups, the socket.
+        rustix::process::umask(Mode::from_raw_mode(0o077));
         match self {
             Self::Serve(args) => {
                 let config = Config::load(&args, &Environment::of_process())?;
@@ -216,7 +219,7 @@ fn call(place: &Place, verb: AdminCall) -> Result<(), LocalError> {
 async fn perform(
     data_dir: &Path,
     verb: AdminCall,
-    progress: &(dyn Fn(BackupReport) + Send + Sync),
+    progress: &(dyn Fn(&BackupReport) + Send + Sync),
 ) -> Result<Value, LocalError> {
     let failed = |source| LocalError::Io { action: "talk to the server that uses", path: data_dir.to_owned(), source };
     if let Some(answer) = admin::ask(data_dir, &verb, progress).await.map_err(failed)? {
@@ -231,7 +234,7 @@ async fn perform(
     Ok(admin::perform(core, "", verb, progress).await?)
 }
 
-fn show_progress(report: BackupReport) {
+fn show_progress(report: &BackupReport) {
     // A terminal that is gone must not end the work.
     let _ = write!(std::io::stderr(), "\r{} blobs, {} bytes", report.blobs, report.bytes);
 }
@@ -261,29 +264,34 @@ fn read_password() -> Result<String, LocalError> {
 /// Copies the installation and the key without which its sealed secrets cannot be read.
 fn back_up(folder: PathBuf, place: &Place) -> Result<(), LocalError> {
     let folder = std::path::absolute(folder)?;
-    call(place, AdminCall::BackUp { folder: folder.clone() })?;
+    let answer = runtime()?.block_on(perform(&place.data_dir, AdminCall::BackUp { folder: folder.clone() }, &show_progress))?;
+    print_value(&answer)?;
     let key = place.data_dir.join(KEY_FILE);
     let content = std::fs::read(&key).map_err(|source| LocalError::Io { action: "read the key", path: key, source })?;
-    Ok(write_secret(&folder.join(KEY_FILE), &content)?)
+    write_secret(&folder.join(KEY_FILE), &content)?;
+    fail_if_damaged(answer["damaged"].as_array().map_or(0, Vec::len))
 }
 
 async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> {
     let _lock = Lock::take(data_dir)?;
     let state = data_dir.join(STATE_FILE);
-    if state.exists() {
+    // The log of a state that is gone would be replayed onto the one that takes its name.
+    let leftovers = ["", "-wal", "-shm"].map(|suffix| data_dir.join(format!("{STATE_FILE}{suffix}")));
+    if let Some(leftover) = leftovers.into_iter().find(|path| path.exists()) {
         let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-        return Err(LocalError::Io { action: "restore into", path: data_dir.to_owned(), source });
+        return Err(LocalError::Io { action: "restore over", path: leftover, source });
     }
-    let copy = |name: &str| {
-        let from = folder.join(name);
-        let content = std::fs::read(&from);
-        content.map_err(|source| LocalError::Io { action: "read the backup's", path: from, source })
-    };
-    write_secret(&data_dir.join(KEY_FILE), &copy(KEY_FILE)?)?;
-    // The state comes last under its name: a restore that is cut off can be begun again.
+    // The state comes last under its name: a restore that is cut off is begun anew.
     let part = data_dir.join("restoring");
-    std::fs::create_dir_all(&part)?;
-    write_secret(&part.join(STATE_FILE), &copy(STATE_FILE)?)?;
+    match std::fs::remove_dir_all(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => std::fs::create_dir_all(&part)?,
+    }
+    let from = |name: &str| folder.join(name);
+    let failed = |path: PathBuf| move |source| LocalError::Io { action: "copy the backup's", path, source };
+    std::fs::copy(from(STATE_FILE), part.join(STATE_FILE)).map_err(failed(from(STATE_FILE)))?;
+    let key = std::fs::read(from(KEY_FILE)).map_err(failed(from(KEY_FILE)))?;
+    write_secret(&data_dir.join(KEY_FILE), &key)?;
     let (meta, store) = (installation::open_meta(&part)?, installation::open_store(data_dir)?);
     let report = restore(folder, &meta, &store, &SystemEntropy, &show_progress).await?;
     let checked = part.join("checked");
@@ -294,5 +302,14 @@ async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> 
     std::fs::rename(&checked, &state)?;
     std::fs::File::open(data_dir)?.sync_all()?;
     std::fs::remove_dir_all(&part)?;
-    print_value(&serde_json::to_value(report).unwrap_or_default())
+    print_value(&serde_json::to_value(&report).map_err(std::io::Error::other)?)?;
+    fail_if_damaged(report.damaged.len())
+}
+
+/// A backup or a restore that had to leave something out has done the rest, but has not succeeded.
+fn fail_if_damaged(blobs: usize) -> Result<(), LocalError> {
+    match blobs {
+        0 => Ok(()),
+        blobs => Err(LocalError::Refused(format!("{blobs} blob(s) could not be read and were left out; they are listed above"))),
+    }
 }

@@ -19,6 +19,8 @@ pub use requests::{InFlight, RequestMetrics};
 
 /// The `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Bytes that the text usually has.
+const TEXT_BYTES_EXPECTED: usize = 16 * 1024;
 
 /// Everything that is counted. Clones count into the same place.
 #[derive(Debug, Clone)]
@@ -110,7 +112,7 @@ impl Metrics {
 
     /// Everything in OpenMetrics text, of type [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
-        let mut out = String::with_capacity(16 * 1024);
+        let mut out = String::with_capacity(TEXT_BYTES_EXPECTED);
         text::encode(&mut out, &self.registry).expect("a string takes whatever is written");
         out
     }

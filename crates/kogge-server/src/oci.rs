@@ -108,7 +108,9 @@ enum Validators {
 }
 
 fn validators(request: &Admitted<'_>, name: &HeaderName) -> Option<Validators> {
-    let values: Vec<&str> = request.parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    // A value that cannot be read names nothing; it must not make the request unconditional.
+    let values: Vec<&str> =
+        request.parts.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     if values.is_empty() {
         return None;
     }

@@ -265,13 +265,12 @@ impl Route {
             }
             Self::Upload(..) => {
                 let operation = match *method {
-                    Method::GET => Some(Operation::GetUpload),
                     Method::PATCH => Some(Operation::PatchUpload),
                     Method::PUT => Some(Operation::PutUpload),
                     Method::DELETE => Some(Operation::DeleteUpload),
-                    _ => None,
+                    _ => read.then_some(Operation::GetUpload),
                 };
-                (operation, "GET, PATCH, PUT, DELETE")
+                (operation, "GET, HEAD, PATCH, PUT, DELETE")
             }
         };
         operation.ok_or_else(|| RouteError { allow: Some(allow), ..RouteError::of(Code::Unsupported) })

@@ -90,12 +90,15 @@ pub struct Logs {
 pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Running, ServeError> {
     let installation = Installation::open(&config.server.data_dir, Settings::from(config)).await?;
     let core = Arc::clone(&installation.core);
-    let made_password = settle_admin(&core, config).await?;
     let tls = Tls::open(&config.server, Arc::new(SystemClock))?;
     let trust_hint = tls.as_ref().and_then(Tls::trust_hint);
+    let server = Server::bind(&ListenConfig::from(config), tls.clone())?.with_metrics(metrics.connections.clone());
+    let addresses = server.local_addrs();
+    // Last of what can fail: a password that is made is also shown.
+    let made_password = settle_admin(&core, config).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
-    if let Some(tls) = tls.clone() {
+    if let Some(tls) = tls {
         let mut stopped = stopped.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -104,8 +107,6 @@ pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Runn
             }
         });
     }
-    let server = Server::bind(&ListenConfig::from(config), tls)?.with_metrics(metrics.connections.clone());
-    let addresses = server.local_addrs();
     let background = jobs::run(Arc::clone(&core), stopped.clone());
     tasks.spawn(async move {
         if let Err(error) = background.await {
@@ -180,7 +181,8 @@ pub fn run(config: &Config, version: &'static str) -> Result<(), ServeError> {
         running.stop().await;
         Ok(())
     });
-    drop(runtime);
+    // A disk that does not answer must not keep the process.
+    runtime.shutdown_timeout(FLUSH);
     trace.close(FLUSH);
     access_sink.close(FLUSH);
     sink.close(FLUSH);

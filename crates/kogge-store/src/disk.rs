@@ -35,13 +35,14 @@ pub struct DiskStore {
 }
 
 impl DiskStore {
-    /// Opens the store in the directory `root`, which is made if it is missing. Looks at no blob.
+    /// Opens the store in the directory `root`, which is made if it is missing, with the directories that uploads and
+    /// sha256 blobs fan out to. Looks at no blob.
     pub fn open(root: &Path) -> Result<Self> {
         let shared = Shared::new(root);
         let failed = |error| StoreError::io("make the store's directory", error);
         directories::make_root(root).map_err(failed)?;
-        for directory in [shared.layout.blobs(), shared.layout.uploads()] {
-            directories::make(&directory).map_err(failed)?;
+        for directory in [shared.layout.canonical_blobs(), shared.layout.uploads()] {
+            shared.directories.make_fan_out(&directory).map_err(failed)?;
         }
         Ok(Self { shared: Arc::new(shared), readers: Arc::default() })
     }

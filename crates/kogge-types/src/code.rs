@@ -26,6 +26,7 @@ pub enum Code {
     PreconditionFailed,
     RangeInvalid,
     ReferenceInvalid,
+    RequestTimeout,
     SizeInvalid,
     TagInvalid,
     TooManyRequests,
@@ -83,6 +84,7 @@ table! {
     PreconditionFailed "PRECONDITION_FAILED" 412 false "the manifest is not the one that the condition names";
     RangeInvalid "BLOB_UPLOAD_INVALID" 416 false "the range does not continue the upload";
     ReferenceInvalid "MANIFEST_INVALID" 400 false "invalid tag or digest";
+    RequestTimeout "BLOB_UPLOAD_INVALID" 408 true "the request's body came too slowly";
     SizeInvalid "SIZE_INVALID" 400 false "provided length did not match content length";
     TagInvalid "TAG_INVALID" 400 false "invalid tag";
     TooManyRequests "TOOMANYREQUESTS" 429 true "too many requests; wait and try again";

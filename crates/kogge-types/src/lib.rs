@@ -7,6 +7,8 @@ pub mod access;
 pub mod clock;
 pub mod code;
 pub mod digest;
+#[cfg(test)]
+mod fuzz;
 pub mod id;
 pub mod limits;
 pub mod manifest;

@@ -26,8 +26,14 @@ pub const TOKEN_SCOPES_MAX: usize = 64;
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a request's head.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Blobs or manifests that one manifest may name.
+pub const MANIFEST_DESCRIPTORS_MAX: usize = 10_000;
+/// Missing blobs that an answer lists.
+pub const MISSING_BLOBS_LISTED_MAX: usize = 100;
 /// Manifests that one recursive delete may take, referrers included.
-pub const DELETE_MANIFESTS_MAX: usize = 100_000;
+pub const DELETE_MANIFESTS_MAX: usize = 10_000;
+/// Characters of a user's name.
+pub const USER_NAME_CHARS_MAX: usize = 64;
 
 /// Bytes of a blob body read at once on its way out.
 pub const READ_CHUNK_BYTES: usize = 256 * 1024;
@@ -68,5 +74,7 @@ pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(5);
 pub const GC_GRACE_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an upload session may lie idle, unless configured.
 pub const UPLOAD_LIFE_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes a second that the scrubber reads, unless configured: a day per 340 GiB.
+pub const SCRUB_BYTES_PER_SECOND_DEFAULT: u64 = 4 * 1024 * 1024;
 /// Rows that one step of background work takes.
 pub const WORK_BATCH_ROWS: usize = 500;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::limits;
 use crate::media_type;
 
 /// A content descriptor (OCI image specification, "Content Descriptors"), with the fields that the registry reads.
@@ -87,6 +88,8 @@ pub enum ManifestError {
     SchemaVersion,
     #[error("a manifest must not have both layers and manifests")]
     Ambiguous,
+    #[error("a manifest names at most {} blobs or manifests", limits::MANIFEST_DESCRIPTORS_MAX)]
+    TooMany,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +116,9 @@ impl Manifest {
         if body.is_empty() {
             return Err(ManifestError::Empty);
         }
-        let raw: Raw = serde_json::from_slice(body).map_err(|error| ManifestError::Json(error.to_string()))?;
+        // The parser does not look into what it skips: that must be text all the same (RFC 8259, 8.1).
+        let text = std::str::from_utf8(body).map_err(|error| ManifestError::Json(error.to_string()))?;
+        let raw: Raw = serde_json::from_str(text).map_err(|error| ManifestError::Json(error.to_string()))?;
         if raw.schema_version != 2 {
             return Err(ManifestError::SchemaVersion);
         }
@@ -122,6 +127,10 @@ impl Manifest {
         }
         if raw.manifests.is_some() && (raw.layers.is_some() || raw.config.is_some()) {
             return Err(ManifestError::Ambiguous);
+        }
+        let named = raw.layers.as_ref().map_or(0, Vec::len) + raw.manifests.as_ref().map_or(0, Vec::len);
+        if named > limits::MANIFEST_DESCRIPTORS_MAX {
+            return Err(ManifestError::TooMany);
         }
         match kind {
             ManifestKind::Image => Self::image(media_type, raw),

@@ -22,13 +22,14 @@ pub(super) struct Source(Arc<[u8]>);
 impl Source {
     pub(super) fn new() -> Self {
         let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-        let words = std::iter::repeat_with(|| {
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        while block.len() < BLOCK_BYTES {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            state.to_le_bytes()
-        });
-        Self(words.take(BLOCK_BYTES / 8).flatten().collect())
+            block.extend_from_slice(&state.to_le_bytes());
+        }
+        Self(block.into())
     }
 
     /// A blob of `bytes` that differs for each `seed`.
@@ -75,7 +76,9 @@ impl Blob {
     }
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
-        self.parts(0..self.bytes).flatten().copied().collect()
+        let mut bytes = Vec::with_capacity(place(self.bytes));
+        self.parts(0..self.bytes).for_each(|part| bytes.extend_from_slice(part));
+        bytes
     }
 
     fn descriptor(&self, media_type: &str) -> String {
@@ -93,7 +96,11 @@ pub(super) fn digest_of(bytes: &[u8]) -> String {
 }
 
 fn digest_text(digest: &[u8]) -> String {
-    digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    let mut text = String::from("sha256:");
+    for nibble in digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]) {
+        text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+    }
+    text
 }
 
 /// The manifest of an image of one config and one layer, filled up to at least `bytes`.

@@ -94,7 +94,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let folder = root.join("target/bench");
     let site = Site::new(kogge, root.join(".kogge-tools/bench/bin"), folder.clone())?;
     let bench = Bench { site, source: Source::new(), quick: options.quick, names: options.names };
-    println!("medians of {} rounds; servers take turns; MET and MISSED say by how much\n", bench.rounds());
+    println!("medians of {} rounds; servers take turns; {}\n", bench.rounds(), machine_state());
     for work in Work::value_variants() {
         if !options.only.is_empty() && !options.only.contains(work) {
             continue;
@@ -116,6 +116,14 @@ fn measure(bench: &Bench, work: Work) -> Result<Vec<Row>> {
         Work::Listing => listing::pages(bench),
         Work::Memory => Ok(vec![memory::resident(bench)?]),
     }
+}
+
+/// What the numbers were taken on: they are worth less when other work ran beside.
+fn machine_state() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    format!("{cpus} CPUs, load {load} before the run")
 }
 
 /// The machine's own limits, with nothing running.

@@ -1,6 +1,7 @@
 //! Answers and connections that failed, turned into errors that say what to do.
 
 use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -118,7 +119,9 @@ pub(crate) fn of_transport(error: reqwest::Error, action: &str, host: &RegistryH
             .hint("the registry's certificate is not trusted; give its authority with --ca-file FILE.pem")
             .hint("or, on a network that you trust, skip the check with --insecure"),
         Fault::NotTls => failed.hint("the registry does not speak TLS there; use --plain-http if that is intended"),
-        Fault::Connect => failed.hint(format!("is the registry running? `kogge doctor {host}` checks each step")),
+        Fault::Refused | Fault::Connect => {
+            failed.hint(format!("is the registry running? `kogge doctor {host}` checks each step"))
+        }
         Fault::Other => failed,
     }
 }
@@ -139,7 +142,9 @@ pub(crate) enum Fault {
     Certificate,
     /// The other side does not speak TLS.
     NotTls,
-    /// No connection: name, address, port.
+    /// Nobody listens at the address.
+    Refused,
+    /// No connection for another reason: the name, the network, time, the TLS handshake.
     Connect,
     /// The connection broke later.
     Other,
@@ -156,10 +161,18 @@ impl Fault {
                     _ => Self::Connect,
                 };
             }
+            if error.is_connect() && current.downcast_ref::<io::Error>().is_some_and(is_refusal) {
+                return Self::Refused;
+            }
             next = current.source();
         }
         if error.is_connect() { Self::Connect } else { Self::Other }
     }
+}
+
+/// A host without an IPv6 (or IPv4) stack refuses that address of a name by having no such address.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable)
 }
 
 /// TLS errors travel inside of I/O errors, whose `source` skips them.
@@ -167,6 +180,6 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls);
     }
-    let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
     inner.downcast_ref::<rustls::Error>().or_else(|| tls_error(inner))
 }

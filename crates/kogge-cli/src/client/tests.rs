@@ -1,5 +1,7 @@
 use bytes::Bytes;
 use kogge_types::{Descriptor, Digest, Reference, RepositoryName, Tag};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::authorizer::Scopes;
 use super::blobs::download;
@@ -277,4 +279,84 @@ async fn a_registry_without_the_acr_routes_is_told_from_one_without_the_reposito
     let fake = Fake::start(vec![Step::answer("404 Not Found\r\nContent-Type: application/json", body)]).await;
     let error = fake.client(None).await.repository_attributes(&repository()).await.expect_err("not there");
     assert_eq!(error.kind, Kind::NotFound);
+}
+
+/// Connects to an address of this machine, where one connection is answered with `answer` and closed.
+async fn connect_to(answer: &'static [u8]) -> Result<Client> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let host = listener.local_addr().expect("it is bound").to_string().parse().expect("an address is a host");
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.expect("a connection");
+        let mut hello = vec![0; 64 * 1024];
+        assert!(connection.read(&mut hello).await.expect("readable") > 0);
+        connection.write_all(answer).await.expect("writable");
+    });
+    let client = Client::connect(host, &Transport::default(), Some(login())).await;
+    server.await.expect("the server does not fail");
+    client
+}
+
+#[tokio::test]
+async fn this_machine_is_asked_in_clear_only_when_it_shows_that_it_has_no_tls() {
+    let client = connect_to(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.expect("no TLS there");
+    assert_eq!(client.origin().scheme(), "http");
+    // A fatal alert: TLS is spoken there, but not with this client.
+    let error = connect_to(&[21, 3, 3, 0, 2, 2, 40]).await.err().expect("TLS is spoken");
+    assert_eq!(error.kind, Kind::Network, "{}", error.chain());
+    let error = connect_to(b"").await.err().expect("a broken connection says nothing");
+    assert!(error.hints().iter().any(|hint| hint.contains("--plain-http")), "{:?}", error.hints());
+}
+
+#[tokio::test]
+async fn nobody_there_is_no_tls_and_silence_is_an_error() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let host: RegistryHost = listener.local_addr().expect("bound").to_string().parse().expect("an address is a host");
+    let http = Transport::default().http_client(&host).expect("made");
+    let origin = origin_of(&host, "https").expect("a host");
+    let error = speaks_tls(&http, &host, &origin, Duration::from_millis(50)).await.expect_err("nothing is answered");
+    assert_eq!(error.kind, Kind::Network);
+    drop(listener);
+    assert!(!speaks_tls(&http, &host, &origin, PROBE_PATIENCE).await.expect("nobody listens"));
+}
+
+#[tokio::test]
+async fn bytes_go_to_the_registry_itself_or_by_tls() {
+    let check = async |host: &str, plain_http: bool, location: &str, expected: Option<&str>| {
+        let transport = Transport { plain_http, ..Transport::default() };
+        let client = Client::connect(host.parse().expect("a host"), &transport, None).await.expect("nothing is asked");
+        let asked = client.url("/v2/a/blobs/uploads/");
+        let given = client.destination(&asked, location, "push");
+        assert_eq!(given.as_ref().map(Url::as_str).ok(), expected, "{host} {plain_http} {location}");
+    };
+    check("reg.io", false, "/up/1", Some("https://reg.io/up/1")).await;
+    check("reg.io", false, "https://reg.io:443/up/1", Some("https://reg.io/up/1")).await;
+    check("reg.io", false, "//bytes.io/up/1", Some("https://bytes.io/up/1")).await;
+    check("reg.io", false, "http://reg.io/up/1", None).await;
+    check("reg.io", false, "http://10.0.0.1/up/1", None).await;
+    check("reg.io", false, "file:///up/1", None).await;
+    check("reg.io", false, "https://", None).await;
+    check("reg.io:80", true, "/up/1", Some("http://reg.io/up/1")).await;
+    check("reg.io", true, "https://bytes.io/up/1", Some("https://bytes.io/up/1")).await;
+    check("reg.io", true, "//bytes.io/up/1", None).await;
+    check("reg.io", true, "http://reg.io:8080/up/1", None).await;
+}
+
+#[tokio::test]
+async fn an_upload_is_not_sent_to_another_host_in_clear() {
+    let away = "202 Accepted\r\nLocation: http://127.0.0.1:1/up/1?state=secret";
+    let fake = Fake::start(vec![Step::answer(away, b"")]).await;
+    let error = upload(&fake, b"small", None).await.expect_err("the session leads away");
+    assert_eq!((error.kind, error.chain().contains("secret")), (Kind::Denied, false), "{}", error.chain());
+    assert_eq!(fake.seen().await.len(), 1);
+
+    let fake = Fake::start(vec![
+        Step::answer("202 Accepted\r\nLocation: /up/1", b""),
+        Step::broken(1_000_000),
+        Step::answer("404 Not Found", b""),
+        Step::answer(&format!("{away}\r\nRange: 0-999999"), b""),
+    ])
+    .await;
+    let error = upload(&fake, &vec![7; 17 * 1024 * 1024], None).await.expect_err("the session leads away later");
+    assert_eq!(error.kind, Kind::Denied, "{}", error.chain());
+    fake.seen().await;
 }

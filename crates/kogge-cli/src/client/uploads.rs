@@ -83,7 +83,7 @@ impl Upload<'_> {
             if self.client.has_blob(self.repository, &self.descriptor.digest, self.scopes()).await? {
                 return Ok(Arrival::Sent);
             }
-            session = self.recover(session).await;
+            session = self.recover(session).await?;
             if session.as_ref().is_some_and(|session| session.offset > before) {
                 backoff.progressed();
             } else {
@@ -140,23 +140,23 @@ impl Upload<'_> {
     }
 
     /// Asks the registry how far a session is. A session that is gone is begun anew.
-    async fn recover(&self, session: Option<Session>) -> Option<Session> {
-        let session = session?;
+    async fn recover(&self, session: Option<Session>) -> Result<Option<Session>> {
+        let Some(session) = session else { return Ok(None) };
         let request = Request::new(Method::GET, session.location.clone(), self.scopes());
-        let response = self.client.execute(&request, &self.action()).await.ok()?;
+        let Ok(response) = self.client.execute(&request, &self.action()).await else { return Ok(None) };
         if response.status() != StatusCode::NO_CONTENT && response.status() != StatusCode::ACCEPTED {
-            return None;
+            return Ok(None);
         }
         let offset = received(&response).unwrap_or(0);
         if offset > self.descriptor.size || (session.offset == 0 && self.descriptor.size <= MONOLITHIC_BYTES_MAX) {
-            return None;
+            return Ok(None);
         }
         let mut recovered = Session { offset, ..session };
         if let Some(location) = text_header(response.headers(), LOCATION.as_str()) {
-            recovered.location = request.url.join(&location).ok()?;
+            recovered.location = self.client.destination(&request.url, &location, &self.action())?;
         }
         self.meter.at(recovered.offset);
-        Some(recovered)
+        Ok(Some(recovered))
     }
 
     async fn send_chunk(&self, session: &mut Session, chunk_bytes: u64) -> Result<()> {
@@ -229,12 +229,12 @@ impl Upload<'_> {
     fn session(&self, response: &Response, asked: &Url, before: Option<&Session>) -> Result<Session> {
         let location = text_header(response.headers(), LOCATION.as_str());
         let location = match (location, before) {
-            (Some(location), _) => asked.join(&location).ok(),
-            (None, Some(before)) => Some(before.location.clone()),
-            (None, None) => None,
+            (Some(location), _) => self.client.destination(asked, &location, &self.action())?,
+            (None, Some(before)) => before.location.clone(),
+            (None, None) => {
+                return Err(Error::general(format!("cannot {}: the answer has no Location", self.action())));
+            }
         };
-        let location = location
-            .ok_or_else(|| Error::general(format!("cannot {}: the answer has no usable Location", self.action())))?;
         let minimum = text_header(response.headers(), "oci-chunk-min-length").and_then(|text| text.parse().ok());
         let minimum: Option<u64> = minimum.or(before.map(|before| before.chunk_bytes_min));
         Ok(Session { location, offset: 0, chunk_bytes_min: minimum.unwrap_or(0).min(CHUNK_BYTES_MAX) })

@@ -103,7 +103,7 @@ async fn check_tls(checkup: &mut Checkup, host: &RegistryHost, transport: &Trans
             checkup.ok(check, "the certificate is trusted".to_owned());
             Some(response)
         }
-        Ok(Err(fault)) if host.is_loopback() && !transport.plain_http && Fault::of(&fault) != Fault::Certificate => {
+        Ok(Err(fault)) if host.is_loopback() && !transport.plain_http && Fault::of(&fault) == Fault::NotTls => {
             match ask(host, transport, "http").await {
                 Ok(Ok(response)) => {
                     checkup.ok(check, "plain HTTP, on this machine".to_owned());

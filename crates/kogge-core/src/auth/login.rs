@@ -106,6 +106,10 @@ impl Core {
         if name == TOKEN_USER {
             return Ok(self.verify_refresh_token(registry, password));
         }
+        if name.len() > limits::USER_NAME_CHARS_MAX {
+            // No user has such a name, and nothing is kept of it.
+            return Ok(Err(LoginError::Password));
+        }
         let member = self.policy.load().member_named(name).cloned();
         if let Some(member) = &member {
             let fingerprint = self.logins.fingerprint(&member.secret, password);
@@ -136,7 +140,7 @@ impl Core {
 
     /// Makes a user with a password and roles, or gives the one of that name new ones; its tokens are void then.
     pub async fn put_user(&self, name: &str, password: &str, grants: &[Grant]) -> Result<()> {
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
+        if name.is_empty() || name.len() > limits::USER_NAME_CHARS_MAX || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
             return Err(Error::new(Code::NameInvalid, "a user name is at most 64 letters, digits, '-', '_', '.' and '@'"));
         }
         let secret = hash_password(self.entropy.as_ref(), password).await?;

@@ -170,6 +170,15 @@ impl Policy {
         if granted { Ok(()) } else { Err(Denial::NoRole) }
     }
 
+    /// Whether `principal` is Owner of everything there is.
+    pub(crate) fn operates(&self, principal: PrincipalId) -> bool {
+        let PrincipalId::User(id) = principal else { return false };
+        self.members.get(&id).is_some_and(|member| {
+            let everywhere = |grant: &Grant| grant.registry.is_none() && grant.repositories == RepositoryPattern::All;
+            member.grants.iter().any(|grant| grant.role == Role::Owner && everywhere(grant))
+        })
+    }
+
     /// The repositories of `registry` that `principal` may list.
     pub(crate) fn listable(&self, principal: PrincipalId, registry: &Registry) -> Vec<RepositoryPattern> {
         let PrincipalId::User(id) = principal else { return Vec::new() };

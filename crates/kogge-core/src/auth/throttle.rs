@@ -71,9 +71,9 @@ impl Throttle {
         let here = recent(&mut state.by_address, &address, now_us);
         // Failures elsewhere hold nobody back who has not failed himself: else anyone could lock an account.
         let there = here.and_then(|_| recent(&mut state.by_account, account, now_us));
-        let wait_us = [here, there].into_iter().flatten().map(|failures| failures.holds_until_us() - now_us).max();
-        if let Some(wait_us) = wait_us.filter(|wait_us| *wait_us > 0) {
-            return Err(Duration::from_micros(wait_us.unsigned_abs()));
+        let held_until_us = [here, there].into_iter().flatten().filter_map(Failures::holds_until_us).max();
+        if let Some(until_us) = held_until_us.filter(|until_us| *until_us > now_us) {
+            return Err(Duration::from_micros(until_us.abs_diff(now_us)));
         }
         let under_way = state.under_way.get(&address).copied().unwrap_or(0);
         if under_way >= CHECKS_PER_ADDRESS_MAX || state.under_way_in_all >= CHECKS_MAX {
@@ -112,10 +112,11 @@ impl Drop for Admission<'_> {
 }
 
 impl Failures {
-    fn holds_until_us(self) -> i64 {
-        let Some(over) = self.count.checked_sub(limits::LOGIN_FAILURES_FREE) else { return i64::MIN };
+    /// Until when the next attempt is held back; `None` while failures are free.
+    fn holds_until_us(self) -> Option<i64> {
+        let over = self.count.checked_sub(limits::LOGIN_FAILURES_FREE)?;
         let delay = limits::LOGIN_DELAY_MAX.min(DELAY_MIN * 2_u32.saturating_pow(over.min(10)));
-        self.last_us.saturating_add(clock::micros(delay))
+        Some(self.last_us.saturating_add(clock::micros(delay)))
     }
 }
 

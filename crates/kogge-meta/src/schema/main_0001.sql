@@ -150,6 +150,7 @@ CREATE TABLE tombstones (
     origin INTEGER NOT NULL,
     PRIMARY KEY (registry_id, repository, item)
 ) WITHOUT ROWID;
+CREATE INDEX tombstones_by_time ON tombstones (at);
 
 -- One row a blob: where its bytes are. A blob without links expires.
 CREATE TABLE blobs (

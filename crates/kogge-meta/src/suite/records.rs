@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kogge_types::{Algorithm, Clock, Hasher};
+use kogge_types::{Algorithm, Clock, Hasher, UploadId};
 
 use crate::change::Commit;
 use crate::error::MetaError;
@@ -196,21 +196,26 @@ async fn a_superseded_writer_cannot_advance(bench: &Bench) {
 
 async fn idle_uploads_are_found(bench: &Bench) {
     let mut ids = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         let new = upload(bench);
         ids.push(new.id);
         sessions(bench, move |tx| tx.insert_upload(&new)).await;
         bench.clock.advance(Duration::from_secs(1));
     }
-    let idle = |before: i64, limit| async move {
-        let found = bench.meta.read_sessions(move |s| s.idle_uploads(before, limit)).await.expect("read");
+    let idle = |before: i64, after: Option<kogge_types::UploadId>, limit: usize| async move {
+        let found =
+            bench.meta.read_sessions(move |s| s.idle_uploads(before, after.as_ref(), limit)).await.expect("read");
         found.into_iter().map(|upload| upload.id).collect::<Vec<_>>()
     };
-    assert_eq!(idle(crate::suite::START_US + 1_000_000, MANY).await, ids[..2], "at and before");
-    assert_eq!(idle(i64::MAX, 1).await, ids[..1]);
     let first = ids[0];
     sessions(bench, move |tx| tx.take_upload(&first)).await;
-    assert_eq!(idle(i64::MAX, MANY).await, [ids[1], ids[2], ids[0]], "the idlest first");
+    let (at_once, later) = (crate::suite::START_US + 2_000_000, i64::MAX);
+    let mut old = vec![ids[1], ids[2]];
+    old.sort_unstable();
+    assert_eq!(idle(at_once, None, MANY).await, old, "at and before; what was taken is not idle");
+    ids.sort_unstable();
+    assert_eq!(idle(later, None, 3).await, ids[..3]);
+    assert_eq!(idle(later, Some(ids[1]), MANY).await, ids[2..]);
 }
 
 async fn an_epoch_is_opened(bench: &Bench) {

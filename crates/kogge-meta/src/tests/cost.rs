@@ -112,7 +112,7 @@ async fn no_statement_of_a_busy_path_looks_through_a_whole_table() {
     let connection = rusqlite::Connection::open(folders.root.path().join("0").join(STATE_FILE)).unwrap();
     for sql in distinct {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let parameters = vec![Value::Null; plan.parameter_count()];
+        let parameters = std::iter::repeat_n(rusqlite::types::Null, plan.parameter_count());
         let lines = plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3)).unwrap();
         for line in lines.map(|line| line.unwrap()) {
             let words: Vec<_> = line.split(' ').collect();

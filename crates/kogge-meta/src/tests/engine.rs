@@ -20,7 +20,7 @@ async fn hold_writer(meta: &Arc<Meta>) -> mpsc::Sender<()> {
         meta.write(move |_| {
             entered.send(()).unwrap();
             // An error is the end of the hold.
-            drop(held.recv());
+            let _ = held.recv();
             Ok::<_, MetaError>(Commit::quiet(()))
         })
         .await
@@ -210,7 +210,8 @@ async fn a_full_disk_refuses_and_later_takes_writes_again() {
         let change = tx.put_manifest(&registry, key, &repository("app"), &new)?;
         Ok::<_, MetaError>(Commit::new((), vec![change]))
     });
-    assert!(matches!(refused.await, Err(MetaError::NoSpace)));
+    let refused = refused.await;
+    assert!(matches!(refused, Err(MetaError::NoSpace)), "{refused:?}");
     assert!(bench.resolve(&app, "v1").await.is_some());
     bound(1_000_000).await;
     bench.push(&app, &["two"], Some("v2")).await;

@@ -305,22 +305,13 @@ async fn any_sequence_of_verbs_leaves_what_the_model_says() {
         let verbs = proptest::collection::vec(verb(), length).new_tree(&mut runner).unwrap().current();
         let (_folders, bench) = bench().await;
         let mut model = Model::default();
-        for (position, verb) in verbs.iter().enumerate() {
+        println!("run {run}");
+        for verb in &verbs {
+            // Shown when a comparison fails.
+            println!("{verb:?}");
             model.apply(*verb, bench.clock.now_us());
             apply(&bench, *verb).await;
-            // Which verbs led here is what a failure needs to show.
-            let trace = Trace(&verbs[..=position], run);
             compare(&bench, &model).await;
-            std::mem::forget(trace);
         }
-    }
-}
-
-/// Tells the verbs when a comparison panics.
-struct Trace<'v>(&'v [Verb], usize);
-
-impl Drop for Trace<'_> {
-    fn drop(&mut self) {
-        eprintln!("run {}: {:#?}", self.1, self.0);
     }
 }

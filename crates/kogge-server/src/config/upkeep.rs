@@ -9,8 +9,6 @@ use super::problem::Problems;
 use super::quantity::{write_duration, write_size};
 use super::raw::{RawDuration, RawSize};
 
-/// Bytes per second that the scrubber reads unless configured: a day per 340 GiB.
-const SCRUB_RATE_DEFAULT: u64 = 4 * 1024 * 1024;
 /// How often garbage is looked for unless configured.
 const GC_INTERVAL_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
@@ -88,6 +86,6 @@ pub struct Scrub {
 
 impl Scrub {
     pub(super) fn check(raw: &RawScrub) -> Self {
-        Self { rate: raw.rate.map_or(SCRUB_RATE_DEFAULT, |raw| raw.0) }
+        Self { rate: raw.rate.map_or(limits::SCRUB_BYTES_PER_SECOND_DEFAULT, |raw| raw.0) }
     }
 }

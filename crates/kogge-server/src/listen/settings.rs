@@ -31,9 +31,9 @@ pub(super) const BACKLOG: u32 = 4096;
 /// Bytes that an HTTP/1 connection reads ahead or gathers before a write.
 pub(super) const H1_BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// Bytes that a client may send on one HTTP/2 stream before the handler takes them.
-pub(super) const H2_STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+pub(super) const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The same for all streams of a connection together.
-pub(super) const H2_CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+pub(super) const H2_CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// Bytes of one HTTP/2 frame.
 pub(super) const H2_FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// Requests at once on one HTTP/2 connection.

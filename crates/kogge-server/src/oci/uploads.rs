@@ -129,8 +129,12 @@ fn parse_digest(text: &str) -> Result<Digest, Refusal> {
 }
 
 fn window(request: &Admitted<'_>) -> Result<Option<Window>, Refusal> {
-    let Some(value) = request.parts.headers.get(CONTENT_RANGE) else { return Ok(None) };
-    let window = value.to_str().ok().and_then(parse_window);
+    let mut values = request.parts.headers.get_all(CONTENT_RANGE).iter();
+    let window = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.to_str().ok().and_then(parse_window),
+        (Some(_), Some(_)) => None,
+    };
     window.map(Some).ok_or_else(|| Refusal::new(Code::BlobUploadInvalid, "Content-Range is written first-last, in bytes"))
 }
 

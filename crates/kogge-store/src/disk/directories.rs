@@ -7,6 +7,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::disk::layout;
+
 /// Makes `path` and what is missing above it, for the owner alone.
 pub(crate) fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -50,6 +52,18 @@ pub(crate) struct Directories {
 impl Directories {
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), settled: Mutex::default() }
+    }
+
+    /// Makes `directory` with every directory that it fans out to, and their names durable, so that no commit has to.
+    pub(crate) fn make_fan_out(&self, directory: &Path) -> io::Result<()> {
+        make(directory)?;
+        let paths: Vec<PathBuf> = layout::fan_outs().map(|name| directory.join(name)).collect();
+        for path in paths.iter().filter(|path| !path.is_dir()) {
+            make(path)?;
+        }
+        self.settle(directory)?;
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
+        Ok(())
     }
 
     /// Makes the names in `directory` durable, and once per process the names of the directory and of those

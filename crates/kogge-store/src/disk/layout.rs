@@ -36,6 +36,11 @@ impl Layout {
         self.root.join("blobs")
     }
 
+    /// Where blobs of the common algorithm lie.
+    pub(crate) fn canonical_blobs(&self) -> PathBuf {
+        self.blobs().join(Algorithm::Sha256.as_str())
+    }
+
     pub(crate) fn uploads(&self) -> PathBuf {
         self.root.join("uploads")
     }
@@ -76,6 +81,11 @@ impl Layout {
     pub(crate) fn fan_out(id: UploadId) -> String {
         hex(&id.as_bytes()[..FAN_OUT_DIGITS / 2])
     }
+}
+
+/// The names of all fan-out directories.
+pub(crate) fn fan_outs() -> impl Iterator<Item = String> {
+    (0..=u8::MAX).map(|byte| hex(&[byte]))
 }
 
 /// Whether `name` can be that of a fan-out directory.

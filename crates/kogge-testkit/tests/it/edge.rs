@@ -1,14 +1,20 @@
 //! The HTTP surface against hostile clients and misconfigured proxies: who is let in, and what bad input is worth.
 
 mod authorization;
+mod conditions;
 mod framing;
+mod headers;
 mod logins;
+mod manifest_bodies;
+mod mutations;
+mod names;
 mod proxies;
 mod ranges;
 mod registries;
 mod roles;
 mod signals;
 mod tokens;
+mod uploads;
 
 use std::path::Path;
 use std::time::Duration;
@@ -63,14 +69,13 @@ async fn bearer(registry: &TestRegistry, scopes: &[&str]) -> String {
 
 /// Files of unfinished uploads on the disk.
 fn uploads_left(registry: &TestRegistry) -> usize {
-    fn files(folder: &Path) -> usize {
-        let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-        entries
-            .map(|entry| entry.expect("an entry").path())
-            .map(|path| if path.is_dir() { files(&path) } else { 1 })
-            .sum()
-    }
     files(&registry.data_dir().join("store/uploads"))
+}
+
+/// How many files lie below `folder`.
+fn files(folder: &Path) -> usize {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    paths.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
 /// Makes a user with one role, and returns a client that is logged in as that user.

@@ -117,7 +117,11 @@ impl Sandbox {
         self.write("storage.conf", storage);
         self.write("auth.json", "{}");
         self.write("registries.conf", "unqualified-search-registries = []\n");
-        self.write("containers.conf", "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
+        let engine = format!(
+            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\ntmp_dir = \"{}\"\n",
+            self.path("libpod").display()
+        );
+        self.write("containers.conf", engine);
         self.write("home/.config/containers/policy.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
         self.write("home/config/containers/policy.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
     }

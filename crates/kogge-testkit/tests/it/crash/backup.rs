@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kogge_testkit::content::{ImageBuilder, Seed};
+use kogge_testkit::content::{ImageBuilder, Seed, Tree};
 use kogge_testkit::process::{Outcome, Site};
 use kogge_testkit::repository::Repository;
+use kogge_types::Digest;
 
 use super::load::{self, Gauge, Worker};
 
@@ -46,43 +47,45 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before() {
     process.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_backup_is_refused_and_a_good_one_can_follow() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let site = Site::new(folder.path().join("data"));
+/// An installation with the image `backup/app:one`, and its backup in the folder `backup`.
+async fn backed_up(folder: &Path) -> (PathBuf, Tree) {
+    let site = Site::new(folder.join("data"));
     let process = site.serve();
     let image = ImageBuilder::new(&mut Seed::new(4)).build();
     Repository::new(&process.client(), "backup/app").push_tagged(&image, "one").await;
     process.stop();
-    let backup = folder.path().join("backup");
+    let backup = folder.join("backup");
     site.run(&["backup", text(&backup)]).expect_success();
+    (backup, image)
+}
 
+/// Flips a bit of a file's first byte.
+fn flip(file: &Path) {
+    let mut bytes = std::fs::read(file).expect("a file of the backup");
+    bytes[0] ^= 1;
+    std::fs::write(file, bytes).expect("a file of the backup");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_state_or_key_is_damaged_is_refused_and_a_good_one_can_follow() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (backup, image) = backed_up(folder.path()).await;
     let restored = Site::new(folder.path().join("restored"));
-    let blob = a_blob(&backup);
-    let damages: [(&Path, &str); 3] =
-        [(&blob, "damaged"), (&backup.join("meta.db"), ""), (&backup.join("secret.key"), "")];
-    for (file, message) in damages {
-        let sound = std::fs::read(file).expect("a file of the backup");
-        let mut damaged = sound.clone();
-        damaged[0] ^= 1;
-        std::fs::write(file, damaged).expect("a file of the backup");
-        if file.ends_with("secret.key") {
-            // Only a start can tell that the key is another one.
-            restored.run(&["restore", text(&backup)]);
-            drop(restored.try_serve().expect_err("the key is not the one that sealed the secrets"));
-            std::fs::remove_dir_all(restored.data_dir()).expect("the folder can be removed");
-        } else {
-            restored.run(&["restore", text(&backup)]).expect_failure(&[message]);
-            restored.run(&["gc", "status"]).expect_failure(&["there is no registry"]);
-        }
-        std::fs::write(file, sound).expect("a file of the backup");
+    let (state, key) = (backup.join("meta.db"), backup.join("secret.key"));
+    let sound = std::fs::read(&state).expect("the backup's state");
+    for damaged in [&b"no database"[..], &sound[..sound.len() / 2], &sound[..100]] {
+        std::fs::write(&state, damaged).expect("the backup's state");
+        restored.run(&["restore", text(&backup)]).expect_failure(&[]);
+        restored.run(&["gc", "status"]).expect_failure(&["there is no registry"]);
     }
-    std::fs::rename(&blob, backup.join("elsewhere")).expect("a file of the backup");
-    restored.run(&["restore", text(&backup)]).expect_failure(&[]);
-    std::fs::rename(backup.join("elsewhere"), &blob).expect("a file of the backup");
+    std::fs::write(&state, sound).expect("the backup's state");
+    std::fs::rename(&key, backup.join("elsewhere")).expect("the backup's key");
+    restored.run(&["restore", text(&backup)]).expect_failure(&["secret.key"]);
+    restored.run(&["gc", "status"]).expect_failure(&["there is no registry"]);
+    std::fs::rename(backup.join("elsewhere"), &key).expect("the backup's key");
 
     restored.run(&["restore", text(&backup)]).expect_success();
-    restored.run(&["restore", text(&backup)]).expect_failure(&["restore into"]);
+    restored.run(&["restore", text(&backup)]).expect_failure(&["meta.db"]);
     let process = restored.serve();
     let repository = Repository::new(&process.client(), "backup/app");
     repository.get_manifest("one").await.expect_status(200).expect_body(&image.root().bytes);
@@ -90,6 +93,36 @@ async fn a_damaged_backup_is_refused_and_a_good_one_can_follow() {
         repository.get_blob(&blob.digest).await.expect_status(200).expect_body(&blob.bytes);
     }
     process.stop();
+    // What the first key sealed cannot be read with another one, and nothing is made anew in its place.
+    flip(&restored.data_dir().join("secret.key"));
+    drop(restored.try_serve().expect_err("the key is not the one that sealed the secrets"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_blob_is_named_and_the_rest_is_restored() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (backup, image) = backed_up(folder.path()).await;
+    let lost = &image.blobs[1];
+    let file = blob_file(&backup, &lost.digest);
+    let restored = ["flipped", "missing"].map(|name| Site::new(folder.path().join(name)));
+    for site in &restored {
+        match site.data_dir().ends_with("flipped") {
+            true => flip(&file),
+            false => std::fs::remove_file(&file).expect("a file of the backup"),
+        }
+        let outcome = site.run(&["restore", text(&backup)]);
+        outcome.expect_failure(&["1 blob(s)"]);
+        assert!(outcome.stdout.contains(&lost.digest.to_string()), "{outcome:#?}");
+        let process = site.serve();
+        let repository = Repository::new(&process.client(), "backup/app");
+        repository.get_manifest("one").await.expect_status(200).expect_body(&image.root().bytes);
+        repository.get_blob(&image.blobs[0].digest).await.expect_status(200).expect_body(&image.blobs[0].bytes);
+        repository.get_blob(&lost.digest).await.expect_status(404);
+        repository.push_blob(lost).await;
+        repository.get_blob(&lost.digest).await.expect_status(200).expect_body(&lost.bytes);
+        assert_eq!(site.run(&["scrub"]).json()["corrupt"], 0);
+        process.stop();
+    }
 }
 
 /// Runs a verb with a folder while the tasks of the test go on.
@@ -99,14 +132,12 @@ async fn run_beside(site: &Site, verb: &'static str, folder: &Path) -> Outcome {
     verb.await.expect("running a verb does not panic")
 }
 
-/// Any one of the blobs in a backup.
-fn a_blob(backup: &Path) -> PathBuf {
-    let mut path = backup.join("blobs");
-    while path.is_dir() {
-        let mut entries = std::fs::read_dir(&path).expect("a folder of the backup");
-        path = entries.next().expect("no folder of the backup is empty").expect("an entry").path();
-    }
-    path
+/// Where a blob lies in a backup.
+fn blob_file(backup: &Path, digest: &Digest) -> PathBuf {
+    let folder = backup.join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]);
+    let entries = std::fs::read_dir(folder).expect("the blob's folder");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.find(|path| path.to_string_lossy().contains(&digest.hex()[..])).expect("the blob's file")
 }
 
 fn text(path: &Path) -> &str {

@@ -9,7 +9,7 @@ use kogge_testkit::process::Site;
 use tempfile::TempDir;
 
 /// Mounts a file system of `$1` MiB at `$0`, says so, and lives until nobody holds its standard input.
-const HOLDER: &str = "mount -t tmpfs -o size=$1m,mode=700 tmpfs \"$0\" && echo mounted && exec cat";
+const HOLDER: &str = "mount -t tmpfs -o size=${1}m,mode=700 tmpfs \"$0\" && echo mounted && exec cat";
 
 /// A small disk and the namespace that sees it.
 #[derive(Debug)]
@@ -23,7 +23,10 @@ impl SmallDisk {
     pub(super) fn mount(mebibytes: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", HOLDER]).arg(folder.path()).arg(mebibytes.to_string());
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", HOLDER])
+            .arg(folder.path())
+            .arg(mebibytes.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = command.spawn().expect("unshare can be started");
         let mut line = String::new();

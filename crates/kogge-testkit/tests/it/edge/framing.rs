@@ -22,7 +22,10 @@ async fn a_request_of_two_lengths_is_never_two_requests() {
     let post = |headers: &str, body: &str| {
         format!("POST /oauth2/token HTTP/1.1\r\nHost: {}\r\n{headers}\r\n{body}", registry.addr())
     };
+    // Two requests that are framed well are two answers.
+    assert_eq!(statuses(&raw(&registry, post("Content-Length: 0\r\n", SMUGGLED)).await).len(), 2);
     let chunked = format!("0\r\n\r\n{SMUGGLED}");
+    assert_eq!(statuses(&raw(&registry, post("Transfer-Encoding: chunked\r\n", &chunked)).await).len(), 2);
     let length = chunked.len();
     let cases = [
         // Where a proxy believes the length and the server the chunks, the rest is a request of nobody.
