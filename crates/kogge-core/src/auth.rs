@@ -31,7 +31,9 @@ pub enum Credential<'a> {
 pub enum LoginError {
     #[error("the user name or the password is wrong")]
     Password,
-    #[error("the token is not valid: it is malformed, expired, of another registry, or its owner's rights have changed")]
+    #[error(
+        "the token is not valid: it is malformed, expired, of another registry, or its owner's rights have changed"
+    )]
     Token,
     #[error("too many failed logins; wait and try again")]
     Throttled { retry_after: Duration },
@@ -99,7 +101,13 @@ impl Caller {
     }
 
     /// Whether the caller may do `action`, by policy and by the bound of its token.
-    pub fn allows(&self, policy: &Policy, registry: &Registry, action: Action, repository: Option<&RepositoryName>) -> bool {
+    pub fn allows(
+        &self,
+        policy: &Policy,
+        registry: &Registry,
+        action: Action,
+        repository: Option<&RepositoryName>,
+    ) -> bool {
         self.bound.as_ref().is_none_or(|bound| bound.covers(registry, action, repository))
             && policy.authorize(self.principal, registry, action, repository).is_ok()
     }
@@ -138,9 +146,9 @@ impl Core {
         }
     }
 
-    /// Whether `caller`, with its password, runs the deployment.
+    /// Whether `caller` runs the deployment, and shows its password for it: a token may have got around.
     pub fn operates(&self, caller: &Caller) -> bool {
-        caller.bound.is_none() && self.policy.load().operates(caller.principal)
+        !caller.is_bounded() && self.policy.load().operates(caller.principal)
     }
 
     /// Whether the caller's roles allow `action`, whatever its token is bounded to: what another token could do.
@@ -149,7 +157,13 @@ impl Core {
     }
 
     /// Whether `caller` may do `action` on `repository`, or on the registry itself.
-    pub fn permits_action(&self, caller: &Caller, registry: &Registry, action: Action, repository: Option<&RepositoryName>) -> bool {
+    pub fn permits_action(
+        &self,
+        caller: &Caller,
+        registry: &Registry,
+        action: Action,
+        repository: Option<&RepositoryName>,
+    ) -> bool {
         caller.allows(&self.policy.load(), registry, action, repository)
     }
 }
@@ -157,3 +171,6 @@ impl Core {
 pub(crate) fn every_action(actions: Actions) -> impl Iterator<Item = Action> {
     Action::OF_REPOSITORY.into_iter().chain([Action::Catalog]).filter(move |action| actions.contains(*action))
 }
+
+#[cfg(test)]
+mod tests;

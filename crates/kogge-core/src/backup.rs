@@ -27,16 +27,14 @@ pub struct BackupReport {
     pub damaged: Vec<Digest>,
 }
 
+/// Manifests that a restore verifies at once; each has at most 4 MiB.
+const MANIFESTS_AT_ONCE: usize = 16;
 /// Bytes that a restore reads at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 fn blob_path(folder: &Path, blob: &BlobRecord) -> PathBuf {
     let hex = blob.digest.hex();
-    folder
-        .join("blobs")
-        .join(blob.digest.algorithm().as_str())
-        .join(&hex[..2])
-        .join(format!("{hex}.{}", blob.copy))
+    folder.join("blobs").join(blob.digest.algorithm().as_str()).join(&hex[..2]).join(format!("{hex}.{}", blob.copy))
 }
 
 fn io(action: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -51,7 +49,11 @@ async fn sync(path: &Path) -> Result<()> {
 
 impl Core {
     /// Copies the whole installation into `folder`, telling `progress` after each blob.
-    pub async fn back_up(&self, folder: &Path, progress: &(dyn Fn(&BackupReport) + Send + Sync)) -> Result<BackupReport> {
+    pub async fn back_up(
+        &self,
+        folder: &Path,
+        progress: &(dyn Fn(&BackupReport) + Send + Sync),
+    ) -> Result<BackupReport> {
         let _fence = self.removal.write().await;
         tokio::fs::create_dir_all(folder).await.map_err(io("make the backup folder"))?;
         let fresh = folder.join(format!("{STATE_FILE}.new"));
@@ -133,6 +135,7 @@ pub async fn restore(
     entropy: &dyn Entropy,
     progress: &(dyn Fn(&BackupReport) + Send + Sync),
 ) -> Result<BackupReport> {
+    verify_manifests(meta).await?;
     let mut report = BackupReport::default();
     let mut after = None;
     loop {
@@ -157,6 +160,21 @@ pub async fn restore(
     }
     meta.write(|tx| tx.open_epoch().map(Commit::quiet)).await?;
     Ok(report)
+}
+
+/// A state whose manifests are not what their digests say is not restored from.
+async fn verify_manifests(meta: &Meta) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let page = meta.read(move |snapshot| snapshot.manifest_bodies(after, MANIFESTS_AT_ONCE)).await?;
+        let Some((last, ..)) = page.last() else { return Ok(()) };
+        after = *last;
+        if let Some((_, digest, _)) =
+            page.iter().find(|(_, digest, body)| Digest::of(digest.algorithm(), body) != *digest)
+        {
+            return Err(Error::new(Code::DigestInvalid, format!("the backup's manifest {digest} is damaged")));
+        }
+    }
 }
 
 async fn restore_blob(folder: &Path, store: &dyn BlobStore, entropy: &dyn Entropy, blob: &BlobRecord) -> Result<()> {
@@ -188,3 +206,6 @@ async fn restore_blob(folder: &Path, store: &dyn BlobStore, entropy: &dyn Entrop
     writer.commit(blob.digest, blob.copy).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,12 @@ impl Core {
     }
 
     /// A repository that `caller` may pull from and that has the blob: where an anonymous mount may take it.
-    pub async fn mountable_from(&self, target: &Target, caller: &Caller, digest: &Digest) -> Result<Option<RepositoryName>> {
+    pub async fn mountable_from(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        digest: &Digest,
+    ) -> Result<Option<RepositoryName>> {
         let registry = Arc::clone(&target.registry);
         let digest = *digest;
         let bounded = caller.bounded_repositories();
@@ -133,3 +138,6 @@ impl Core {
         Ok(names.into_iter().find(|name| caller.allows(&policy, &target.registry, Action::Pull, Some(name))))
     }
 }
+
+#[cfg(test)]
+mod tests;

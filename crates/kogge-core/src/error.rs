@@ -48,7 +48,10 @@ impl Error {
     }
 
     fn full(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { message: "the registry's disk is full; tell its operator".to_owned(), ..Self::caused(Code::Unavailable, source) }
+        Self {
+            message: "the registry's disk is full; tell its operator".to_owned(),
+            ..Self::caused(Code::Unavailable, source)
+        }
     }
 }
 

@@ -8,6 +8,8 @@ pub mod backup;
 mod blob;
 mod core;
 mod error;
+#[cfg(test)]
+mod fixture;
 pub mod gc;
 pub mod jobs;
 mod listing;

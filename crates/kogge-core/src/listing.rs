@@ -98,7 +98,12 @@ impl Core {
     }
 
     /// At most `limit` manifests of a repository after `after`, by digest.
-    pub async fn list_manifests(&self, target: &Target, after: Option<Digest>, limit: usize) -> Result<ManifestListing> {
+    pub async fn list_manifests(
+        &self,
+        target: &Target,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<ManifestListing> {
         let target = target.clone();
         let limit = limit.clamp(1, limits::PAGE_NAMES_MAX);
         let mut manifests = self

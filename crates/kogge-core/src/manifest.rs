@@ -69,10 +69,8 @@ impl Core {
     /// Stores a manifest and sets its tags, all or nothing.
     pub async fn put_manifest(&self, target: &Target, put: PutManifest) -> Result<PutOutcome> {
         let new = new_manifest(&put)?;
-        let outcome = PutOutcome {
-            digest: new.digest,
-            subject: new.manifest.subject.as_ref().map(|subject| subject.digest),
-        };
+        let outcome =
+            PutOutcome { digest: new.digest, subject: new.manifest.subject.as_ref().map(|subject| subject.digest) };
         let mut tags = put.tags;
         if let Reference::Tag(tag) = &put.reference {
             tags.push(tag.clone());
@@ -243,3 +241,6 @@ fn with_referrers(snapshot: &Snapshot<'_>, repository: RepositoryKey, root: Dige
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

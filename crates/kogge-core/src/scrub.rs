@@ -52,7 +52,8 @@ impl Core {
         let interval_us = if everything { 0 } else { clock::micros(self.settings.scrub_interval) };
         let before_us = self.now_us().saturating_sub(interval_us);
         loop {
-            let due = self.meta.read(move |snapshot| snapshot.blobs_to_scrub(before_us, limits::WORK_BATCH_ROWS)).await?;
+            let due =
+                self.meta.read(move |snapshot| snapshot.blobs_to_scrub(before_us, limits::WORK_BATCH_ROWS)).await?;
             if due.is_empty() {
                 break;
             }
@@ -96,8 +97,10 @@ impl Core {
     async fn reinstate_sound(&self, at_full_speed: bool, report: &mut ScrubReport) -> Result<()> {
         let mut after = None;
         loop {
-            let corrupt =
-                self.meta.read(move |snapshot| snapshot.corrupt_copies(after.as_ref(), limits::WORK_BATCH_ROWS)).await?;
+            let corrupt = self
+                .meta
+                .read(move |snapshot| snapshot.corrupt_copies(after.as_ref(), limits::WORK_BATCH_ROWS))
+                .await?;
             let Some(last) = corrupt.last() else { return Ok(()) };
             after = Some(last.digest);
             for copy in corrupt {
@@ -178,3 +181,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

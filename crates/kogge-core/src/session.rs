@@ -124,17 +124,12 @@ impl Sessions {
     }
 
     /// At most `limit` sessions after `after` that nobody has written to since `before_us`, in the order of their ids.
-    pub(crate) async fn idle(
-        &self,
-        before_us: i64,
-        after: Option<UploadId>,
-        limit: usize,
-    ) -> Result<Vec<UploadId>> {
-        let idle = |record: &&UploadRecord| {
-            record.updated_at_us <= before_us && after.is_none_or(|after| record.id > after)
-        };
+    pub(crate) async fn idle(&self, before_us: i64, after: Option<UploadId>, limit: usize) -> Result<Vec<UploadId>> {
+        let idle =
+            |record: &&UploadRecord| record.updated_at_us <= before_us && after.is_none_or(|after| record.id > after);
         let mut ids: Vec<UploadId> = self.fresh().values().filter(idle).map(|record| record.id).collect();
-        let rows = self.meta.read_sessions(move |snapshot| snapshot.idle_uploads(before_us, after.as_ref(), limit)).await?;
+        let rows =
+            self.meta.read_sessions(move |snapshot| snapshot.idle_uploads(before_us, after.as_ref(), limit)).await?;
         ids.extend(rows.iter().map(|record| record.id));
         ids.sort_unstable();
         ids.truncate(limit);

@@ -119,7 +119,13 @@ impl Core {
     }
 
     /// Takes a chunk. When its body ends early what came is kept, so that the client can go on from there.
-    pub async fn write_chunk<B>(&self, target: &Target, id: UploadId, window: Option<Window>, body: B) -> Result<Progress>
+    pub async fn write_chunk<B>(
+        &self,
+        target: &Target,
+        id: UploadId,
+        window: Option<Window>,
+        body: B,
+    ) -> Result<Progress>
     where
         B: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
@@ -246,7 +252,9 @@ impl Core {
             return Err(Error::new(Code::DigestInvalid, message));
         }
         let known = *digest;
-        if self.meta.read(move |snapshot| snapshot.blob(&known)).await?.is_some() && self.link_present(target, digest).await? {
+        if self.meta.read(move |snapshot| snapshot.blob(&known)).await?.is_some()
+            && self.link_present(target, digest).await?
+        {
             return Ok(Committed::Present);
         }
         let copy = CopyId::from_bytes(clock::random(self.entropy.as_ref()));
@@ -336,10 +344,7 @@ fn note_leftover(id: UploadId, ended: Result<()>) {
 /// Whether nothing can come of the upload any more. An early end can be made good, a request that contradicts itself
 /// changes nothing, and one that another took over from must leave what is the other's.
 fn ends_upload(error: &Error) -> bool {
-    !matches!(
-        error.code,
-        Code::BlobUploadInvalid | Code::RequestTimeout | Code::SizeInvalid | Code::UploadConflict
-    )
+    !matches!(error.code, Code::BlobUploadInvalid | Code::RequestTimeout | Code::SizeInvalid | Code::UploadConflict)
 }
 
 /// The session, when it belongs to the repository that the request names.
@@ -348,3 +353,6 @@ fn owned(record: Option<UploadRecord>, target: &Target) -> Result<UploadRecord> 
         .filter(|record| record.registry == target.registry.key && record.repository == target.repository)
         .ok_or_else(|| Error::of(Code::BlobUploadUnknown))
 }
+
+#[cfg(test)]
+mod tests;

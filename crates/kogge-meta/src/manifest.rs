@@ -93,6 +93,15 @@ impl Snapshot<'_> {
         )
     }
 
+    /// At most `limit` manifests of all repositories after the row `after`: row, digest and bytes.
+    pub fn manifest_bodies(&self, after: i64, limit: usize) -> Result<Vec<(i64, Digest, Vec<u8>)>> {
+        self.query(
+            "SELECT id, digest, body FROM manifests WHERE id > ?1 ORDER BY id LIMIT ?2",
+            values![after, limit],
+            |row| Ok((row.int(0)?, row.digest(1)?, row.bytes(2)?)),
+        )
+    }
+
     /// At most `limit` manifests after `after`, by digest.
     pub fn manifests(
         &self,

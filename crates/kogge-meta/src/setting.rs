@@ -42,15 +42,9 @@ impl Tx<'_> {
             "UPDATE origins SET epoch = (SELECT epoch FROM installation WHERE id = 1) WHERE id = ?1",
             values![OWN_ORIGIN],
         )?;
-        self.execute(
-            "INSERT INTO origins (id, origin, epoch) VALUES (?1, ?2, ?3)",
-            values![past, &origin[..], epoch],
-        )?;
+        self.execute("INSERT INTO origins (id, origin, epoch) VALUES (?1, ?2, ?3)", values![past, &origin[..], epoch])?;
         for table in VERSIONED_TABLES {
-            self.execute(
-                &format!("UPDATE {table} SET origin = ?1 WHERE origin = ?2"),
-                values![past, OWN_ORIGIN],
-            )?;
+            self.execute(&format!("UPDATE {table} SET origin = ?1 WHERE origin = ?2"), values![past, OWN_ORIGIN])?;
         }
         Ok(())
     }

@@ -47,12 +47,7 @@ impl Snapshot<'_> {
     }
 
     /// At most `limit` uploads after `after` that nobody has written to since `before_us`, in the order of their ids.
-    pub fn idle_uploads(
-        &self,
-        before_us: i64,
-        after: Option<&UploadId>,
-        limit: usize,
-    ) -> Result<Vec<UploadRecord>> {
+    pub fn idle_uploads(&self, before_us: i64, after: Option<&UploadId>, limit: usize) -> Result<Vec<UploadRecord>> {
         self.query(
             &format!(
                 "SELECT {COLUMNS} FROM uploads WHERE updated_at <= ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"

@@ -41,7 +41,10 @@ pub(crate) async fn repository(
 pub(crate) async fn manifests(request: &Admitted<'_>, name: &RepositoryName) -> Result<Response<Body>, Refusal> {
     let page = Page::of(request)?;
     if request.parameter("orderby").is_some_and(|order| !matches!(order.as_ref(), "" | "none")) {
-        return Err(Refusal::new(Code::FormInvalid, "orderby is not supported yet; manifests come in the order of their digests"));
+        return Err(Refusal::new(
+            Code::FormInvalid,
+            "orderby is not supported yet; manifests come in the order of their digests",
+        ));
     }
     let after = match page.last.as_str() {
         "" => None,

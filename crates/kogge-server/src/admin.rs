@@ -33,12 +33,27 @@ pub(crate) enum AdminCall {
     CountGarbage,
     GarbageStatus,
     Scrub,
-    ExplainBlob { digest: Digest },
-    BackUp { folder: PathBuf },
+    ExplainBlob {
+        digest: Digest,
+    },
+    BackUp {
+        folder: PathBuf,
+    },
     ShowConfig,
-    PutUser { name: String, password: String, role: String, registry: Option<RegistryName>, repositories: RepositoryPattern },
-    DeleteUser { name: String },
-    PutRegistry { name: RegistryName, anonymous_pull: bool },
+    PutUser {
+        name: String,
+        password: String,
+        role: String,
+        registry: Option<RegistryName>,
+        repositories: RepositoryPattern,
+    },
+    DeleteUser {
+        name: String,
+    },
+    PutRegistry {
+        name: RegistryName,
+        anonymous_pull: bool,
+    },
     ListRegistries,
 }
 
@@ -156,7 +171,12 @@ fn time(at_us: Option<i64>) -> Option<String> {
 }
 
 /// Listens on the admin socket until `stop` changes.
-pub(crate) async fn serve(core: Arc<Core>, config: String, data_dir: &Path, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    config: String,
+    data_dir: &Path,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let path = data_dir.join(SOCKET_FILE);
     // The data directory is ours alone: a socket that is there was left by a process that is gone.
     match std::fs::remove_file(&path) {
@@ -183,7 +203,10 @@ pub(crate) async fn serve(core: Arc<Core>, config: String, data_dir: &Path, mut 
         tokio::spawn(async move {
             let answered = match &turn {
                 Ok(_turn) => answer(&core, &config, stream).await,
-                Err(_) => write(&mut { stream }, &AdminAnswer::Failed("the server is busy with other local verbs".to_owned())).await,
+                Err(_) => {
+                    write(&mut { stream }, &AdminAnswer::Failed("the server is busy with other local verbs".to_owned()))
+                        .await
+                }
             };
             if let Err(error) = answered {
                 tracing::debug!(%error, "a local verb's caller went away");

@@ -1,6 +1,7 @@
 //! The node: every request passes through here once, in this order: where it came from, which registry it names, what
 //! it asks, who asks, whether they may; then its handler.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use kogge_core::auth::{Caller, LoginError};
 use kogge_core::{Core, Error, Target};
 use kogge_meta::Registry;
@@ -23,7 +24,7 @@ use crate::error::{Challenge, Refusal};
 use crate::forwarded::{self, Edge, Origin};
 use crate::hosts::Hosts;
 use crate::listen::{Handler, Peer, RequestBody};
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics, RequestMetrics};
 use crate::route::{self, Operation, Route};
 use crate::trace::{self, Trace};
 use crate::{acr, oci, signals, token};
@@ -63,8 +64,51 @@ struct Answered {
     error: Option<&'static str>,
 }
 
+/// A request that has its answer.
+struct Served {
+    parts: Parts,
+    client: IpAddr,
+    correlation: String,
+    operation: Operation,
+    started_us: i64,
+    started: Instant,
+    taken: Arc<AtomicU64>,
+    answered: Answered,
+}
+
+impl Served {
+    fn record(&self, log: &AccessLog, metrics: &RequestMetrics, status: u16, bytes_out: u64) {
+        let (bytes_in, duration) = (self.taken.load(Ordering::Relaxed), self.started.elapsed());
+        metrics.record(self.operation as usize, &self.parts.method, status, duration, bytes_in, bytes_out);
+        log.record(&Record {
+            time_us: self.started_us,
+            correlation: &self.correlation,
+            registry: self.answered.registry.as_ref().map_or("", |registry| registry.name.as_str()),
+            client: self.client,
+            method: self.parts.method.as_str(),
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            route: self.operation.name(),
+            status,
+            bytes_in,
+            bytes_out,
+            duration,
+            principal: self.answered.caller.as_ref().map(Caller::name).filter(|name| !name.is_empty()),
+            user_agent: self.parts.headers.get(http::header::USER_AGENT).map(HeaderValue::as_bytes),
+            error: self.answered.error,
+        });
+    }
+}
+
 impl App {
-    pub fn new(core: Arc<Core>, config: &Config, metrics: Metrics, access_log: AccessLog, trace: Trace, seed: [u8; 8]) -> Self {
+    pub fn new(
+        core: Arc<Core>,
+        config: &Config,
+        metrics: Metrics,
+        access_log: AccessLog,
+        trace: Trace,
+        seed: [u8; 8],
+    ) -> Self {
         Self {
             core,
             metrics,
@@ -133,30 +177,18 @@ impl App {
         if parts.method == Method::HEAD {
             without_body(&mut response);
         }
-        let status = response.status().as_u16();
-        trace::finish(&span, status);
+        trace::finish(&span, response.status().as_u16());
         let client = origin.as_ref().map_or(peer.addr.ip(), |origin| origin.client);
+        let served = Served { parts, client, correlation, operation: known, started_us, started, taken, answered };
+        self.settle(response, served, in_flight)
+    }
+
+    /// Counts and logs a request when its answer has been sent.
+    fn settle(&self, mut response: Response<Body>, served: Served, in_flight: InFlight) -> Response<Body> {
         let (log, metrics) = (self.access_log.clone(), self.metrics.requests.clone());
+        let status = response.status().as_u16();
         let finish = move |bytes_out: u64| {
-            let (bytes_in, duration) = (taken.load(Ordering::Relaxed), started.elapsed());
-            metrics.record(known as usize, &parts.method, status, duration, bytes_in, bytes_out);
-            log.record(&Record {
-                time_us: started_us,
-                correlation: &correlation,
-                registry: answered.registry.as_ref().map_or("", |registry| registry.name.as_str()),
-                client,
-                method: parts.method.as_str(),
-                path: parts.uri.path(),
-                query: parts.uri.query(),
-                route: known.name(),
-                status,
-                bytes_in,
-                bytes_out,
-                duration,
-                principal: answered.caller.as_ref().map(Caller::name).filter(|name| !name.is_empty()),
-                user_agent: parts.headers.get(http::header::USER_AGENT).map(HeaderValue::as_bytes),
-                error: answered.error,
-            });
+            served.record(&log, &metrics, status, bytes_out);
             drop(in_flight);
         };
         match response.body().ready_bytes() {
@@ -191,7 +223,8 @@ impl App {
             Operation::Metrics => return signals::metrics(self, parts, origin).await,
             _ => {}
         }
-        let registry = self.hosts.registry(&self.core, origin.asked_host()).ok_or_else(|| Refusal::of(Code::HostUnknown))?;
+        let registry =
+            self.hosts.registry(&self.core, origin.asked_host()).ok_or_else(|| Refusal::of(Code::HostUnknown))?;
         answered.registry = Some(Arc::clone(&registry));
         match operation {
             Operation::GetToken => return token::get(self, parts, origin, &registry).await,
@@ -291,10 +324,8 @@ impl Admitted<'_> {
         if !core.could(&self.caller, &self.registry, Action::Pull, source) {
             return Ok(false);
         }
-        let scopes = vec![
-            route::challenge_scope(Action::Push, Some(target)),
-            Scope::repository(source.clone(), Action::Pull),
-        ];
+        let scopes =
+            vec![route::challenge_scope(Action::Push, Some(target)), Scope::repository(source.clone(), Action::Pull)];
         Err(Refusal::Challenge(Challenge { scopes, insufficient: true }))
     }
 }
@@ -308,7 +339,8 @@ fn mount_scope(operation: Operation, parts: &Parts) -> Option<Scope> {
 
 /// Leaves the length of the body and takes the body away: HTTP/2 does not do that by itself.
 fn without_body(response: &mut Response<Body>) {
-    if let Some(bytes) = response.body().ready_bytes() {
+    let may_have_one = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(bytes) = response.body().ready_bytes().filter(|_| may_have_one) {
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(bytes));
     }
     *response.body_mut() = Body::Empty;
@@ -320,9 +352,9 @@ fn stamp(headers: &mut HeaderMap, correlation: &str, path: &str) {
         headers.insert(CORRELATION, value);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if path.starts_with("/v2") {
+    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    if route::is_distribution(path) {
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-        headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     }
 }
 

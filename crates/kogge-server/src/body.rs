@@ -11,13 +11,12 @@ use futures_util::{Stream, StreamExt};
 use http_body::{Body as _, Frame, SizeHint};
 use kogge_core::{BodyError, Error, Result};
 use kogge_store::BlobStream;
-use kogge_types::{Code, limits};
+use kogge_types::Code;
 
 use crate::listen::{BoxError, RequestBody, RequestBodyError};
 
-/// Bytes of a refused request that are read before it is answered, so that the client sees the answer: as many as the
-/// largest manifest has, and some.
-const DRAIN_BYTES_MAX: usize = limits::MANIFEST_BYTES_MAX + 1024 * 1024;
+/// Bytes of a refused request that are read before it is answered: a client that still sends does not look at the answer.
+const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The body of an answer.
 #[derive(Debug)]

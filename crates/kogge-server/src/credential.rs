@@ -11,7 +11,10 @@ use kogge_core::auth::Credential;
 pub(crate) enum Presented<'a> {
     None,
     Bearer(&'a str),
-    Basic { name: String, password: String },
+    Basic {
+        name: String,
+        password: String,
+    },
     /// Something that is neither, or not well formed.
     Malformed,
 }

@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     Route(RouteError),
     /// The caller must log in, or log in as somebody who may.
     Challenge(Challenge),
+    /// The caller must show a password that allows it.
+    Password,
     /// A login that failed at the token end point.
     Login(&'static str),
     /// Too many failed logins: to be tried again after this long.
@@ -67,7 +69,7 @@ impl Refusal {
         match self {
             Self::Error(error) => error.code,
             Self::Route(error) => error.code,
-            Self::Challenge(_) | Self::Login(_) => Code::Unauthorized,
+            Self::Challenge(_) | Self::Password | Self::Login(_) => Code::Unauthorized,
             Self::Throttled(_) => Code::TooManyRequests,
         }
     }
@@ -79,6 +81,7 @@ impl Refusal {
             Self::Error(error) => (error.message.as_str(), error.detail.clone()),
             Self::Route(error) => (error.message.as_str(), None),
             Self::Challenge(challenge) => (info.message, Some(scopes_detail(&challenge.scopes))),
+            Self::Password => (info.message, None),
             Self::Login(message) => (*message, None),
             Self::Throttled(_) => ("too many failed logins; wait and try again", None),
         };
@@ -98,6 +101,9 @@ impl Refusal {
                 if let Some(value) = origin.and_then(|origin| challenge.header(origin)) {
                     headers.insert(WWW_AUTHENTICATE, value);
                 }
+            }
+            Self::Password => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Kogge\""));
             }
             Self::Throttled(wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));

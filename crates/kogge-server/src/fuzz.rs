@@ -25,7 +25,7 @@ use crate::range::{Ranges, parse_ranges, parse_window};
 use crate::route::{NAMES, Route};
 
 const CASES: u32 = 1_000;
-const CASES_LONG: u32 = 300_000;
+const CASES_LONG: u32 = 100_000;
 
 fn cases() -> Cases {
     let is_long = std::env::var_os("KOGGE_TEST_LONG").is_some_and(|value| value == "1");

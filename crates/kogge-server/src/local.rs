@@ -193,7 +193,9 @@ impl LocalCommand {
             Self::Admin(AdminCommand::Registry(RegistryCommand::Put { name, anonymous_pull, place })) => {
                 call(&place, AdminCall::PutRegistry { name, anonymous_pull })
             }
-            Self::Admin(AdminCommand::Registry(RegistryCommand::List(place))) => call(&place, AdminCall::ListRegistries),
+            Self::Admin(AdminCommand::Registry(RegistryCommand::List(place))) => {
+                call(&place, AdminCall::ListRegistries)
+            }
         }
     }
 }
@@ -264,7 +266,8 @@ fn read_password() -> Result<String, LocalError> {
 /// Copies the installation and the key without which its sealed secrets cannot be read.
 fn back_up(folder: PathBuf, place: &Place) -> Result<(), LocalError> {
     let folder = std::path::absolute(folder)?;
-    let answer = runtime()?.block_on(perform(&place.data_dir, AdminCall::BackUp { folder: folder.clone() }, &show_progress))?;
+    let answer =
+        runtime()?.block_on(perform(&place.data_dir, AdminCall::BackUp { folder: folder.clone() }, &show_progress))?;
     print_value(&answer)?;
     let key = place.data_dir.join(KEY_FILE);
     let content = std::fs::read(&key).map_err(|source| LocalError::Io { action: "read the key", path: key, source })?;
@@ -296,7 +299,9 @@ async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> 
     let report = restore(folder, &meta, &store, &SystemEntropy, &show_progress).await?;
     let checked = part.join("checked");
     let snapshot = checked.clone();
-    tokio::task::spawn_blocking(move || meta.copy_state_to(&snapshot)).await.map_err(std::io::Error::other)?
+    tokio::task::spawn_blocking(move || meta.copy_state_to(&snapshot))
+        .await
+        .map_err(std::io::Error::other)?
         .map_err(InstallationError::from)?;
     std::fs::File::open(&checked)?.sync_all()?;
     std::fs::rename(&checked, &state)?;
@@ -310,6 +315,8 @@ async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> 
 fn fail_if_damaged(blobs: usize) -> Result<(), LocalError> {
     match blobs {
         0 => Ok(()),
-        blobs => Err(LocalError::Refused(format!("{blobs} blob(s) could not be read and were left out; they are listed above"))),
+        blobs => Err(LocalError::Refused(format!(
+            "{blobs} blob(s) could not be read and were left out; they are listed above"
+        ))),
     }
 }

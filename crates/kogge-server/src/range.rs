@@ -67,10 +67,11 @@ fn parse_range(spec: &str, size: u64) -> Spec {
 pub(crate) fn parse_window(header: &str) -> Option<Window> {
     let text = header.trim();
     let text = text.strip_prefix("bytes").map_or(text, |rest| rest.trim_start_matches([' ', '=']));
-    let text = text.split('/').next().unwrap_or_default();
-    let (first, last) = text.split_once('-')?;
+    let (range, total) = text.split_once('/').unwrap_or((text, "*"));
+    let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
-    (first <= last && last < limits::BLOB_BYTES_MAX).then_some(Window { first, last })
+    let total = if total == "*" { limits::BLOB_BYTES_MAX } else { number(total)? };
+    (first <= last && last < total.min(limits::BLOB_BYTES_MAX)).then_some(Window { first, last })
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -119,10 +120,10 @@ mod tests {
 
     #[test]
     fn windows() {
-        for good in ["0-1023", "bytes 0-1023/*", "bytes=0-1023", " 0-1023 "] {
+        for good in ["0-1023", "bytes 0-1023/*", "bytes 0-1023/1024", "bytes=0-1023", " 0-1023 "] {
             assert_eq!(parse_window(good), Some(Window { first: 0, last: 1023 }), "{good}");
         }
-        for bad in ["", "5-4", "-5", "5-", "a-b", "0-1-2", "0-99999999999999999999", "1 - 2"] {
+        for bad in ["", "5-4", "-5", "5-", "a-b", "0-1-2", "0-99999999999999999999", "1 - 2", "4-7/4", "4-7/x"] {
             assert_eq!(parse_window(bad), None, "{bad}");
         }
     }

@@ -279,13 +279,9 @@ impl Route {
     /// The repository that the route is about.
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Health
-            | Self::Ready
-            | Self::Metrics
-            | Self::Token
-            | Self::Exchange
-            | Self::Base
-            | Self::Catalog => None,
+            Self::Health | Self::Ready | Self::Metrics | Self::Token | Self::Exchange | Self::Base | Self::Catalog => {
+                None
+            }
             Self::Tags(name)
             | Self::Manifest(name, _)
             | Self::Blob(name, _)
@@ -296,6 +292,11 @@ impl Route {
             | Self::AcrManifests(name) => Some(name),
         }
     }
+}
+
+/// Whether a path, in whatever form, is one of the distribution API's.
+pub fn is_distribution(path: &str) -> bool {
+    decode(path).is_ok_and(|path| path.starts_with("/v2"))
 }
 
 fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
@@ -334,7 +335,10 @@ mod tests {
         check("/v2/tags/tags/list", Route::Tags(name("tags")));
         check("/v2/a/manifests/latest", Route::Manifest(name("a"), Reference::Tag("latest".parse().expect("tag"))));
         check(&format!("/v2/a/b/manifests/{DIGEST}"), Route::Manifest(name("a/b"), Reference::Digest(digest)));
-        check(&format!("/v2/a/manifests/{}", DIGEST.replace(':', "%3A")), Route::Manifest(name("a"), Reference::Digest(digest)));
+        check(
+            &format!("/v2/a/manifests/{}", DIGEST.replace(':', "%3A")),
+            Route::Manifest(name("a"), Reference::Digest(digest)),
+        );
         check(&format!("/v2/a/blobs/{DIGEST}"), Route::Blob(name("a"), digest));
         check(&format!("/v2/a/blobs/uploads/blobs/{DIGEST}"), Route::Blob(name("a/blobs/uploads"), digest));
         check("/v2/a/blobs/uploads/", Route::Uploads(name("a")));

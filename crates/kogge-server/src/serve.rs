@@ -166,7 +166,8 @@ pub fn run(config: &Config, version: &'static str) -> Result<(), ServeError> {
     let sink = Sink::start("log", std::io::stderr(), metrics.log_lines_dropped.clone())?;
     log::init(&config.log, &sink, &trace)?;
     let (access, access_sink) = access_log(config, &sink, metrics.log_lines_dropped.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let served = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         // Reloads certificates where there are any; it must never end the process.

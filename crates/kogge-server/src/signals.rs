@@ -9,7 +9,7 @@ use kogge_types::Code;
 
 use crate::app::App;
 use crate::body::Body;
-use crate::error::{Challenge, Refusal};
+use crate::error::Refusal;
 use crate::forwarded::Origin;
 use crate::metrics::CONTENT_TYPE as METRICS_TYPE;
 
@@ -39,10 +39,9 @@ pub(crate) async fn metrics(app: &App, parts: &Parts, origin: &Origin) -> Result
     if !origin.client.is_loopback() || (forwarded && !origin.vouched) {
         let name = DEFAULT_REGISTRY.parse().map_err(|_| Refusal::of(Code::Internal))?;
         let registry = app.core.registry(&name).ok_or_else(|| Refusal::of(Code::HostUnknown))?;
-        let challenge = || Refusal::Challenge(Challenge { scopes: Vec::new(), insufficient: false });
-        let caller = app.authenticate(parts, origin, &registry, challenge).await?;
+        let caller = app.authenticate(parts, origin, &registry, || Refusal::Password).await?;
         if !app.core.operates(&caller) {
-            return Err(challenge());
+            return Err(Refusal::Password);
         }
     }
     app.metrics.registry_work.observe(&app.core).await;

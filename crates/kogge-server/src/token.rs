@@ -54,7 +54,12 @@ impl Asked {
     }
 }
 
-pub(crate) async fn get(app: &App, parts: &Parts, origin: &Origin, registry: &Registry) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn get(
+    app: &App,
+    parts: &Parts,
+    origin: &Origin,
+    registry: &Registry,
+) -> Result<Response<Body>, Refusal> {
     let asked = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let presented = Presented::read(&parts.headers);
     let caller = match &presented {

@@ -27,7 +27,8 @@ pub enum Action {
 
 impl Action {
     /// The actions that apply to a repository.
-    pub const OF_REPOSITORY: [Self; 5] = [Self::Pull, Self::Push, Self::Delete, Self::MetadataRead, Self::MetadataWrite];
+    pub const OF_REPOSITORY: [Self; 5] =
+        [Self::Pull, Self::Push, Self::Delete, Self::MetadataRead, Self::MetadataWrite];
 
     /// The word that stands for the action in a token's scope.
     pub fn scope_word(self) -> &'static str {

@@ -177,9 +177,9 @@ impl<'de> Deserialize<'de> for Digest {
 /// Whether `text` follows the grammar of an algorithm name, known or not.
 fn is_algorithm(text: &str) -> bool {
     !text.is_empty()
-        && text.split(['+', '.', '_', '-']).all(|part| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+        && text
+            .split(['+', '.', '_', '-'])
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// Lower-case hexadecimal of `bytes`.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const CASES: u32 = 1_000;
-const CASES_LONG: u32 = 300_000;
+const CASES_LONG: u32 = 100_000;
 
 fn config() -> Config {
     let is_long = std::env::var_os("KOGGE_TEST_LONG").is_some_and(|value| value == "1");

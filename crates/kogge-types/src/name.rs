@@ -157,7 +157,8 @@ mod tests {
             assert!(good.parse::<RepositoryName>().is_ok(), "{good}");
         }
         for bad in [
-            "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", "_a", "a b", "a/../b", "..", "ä", "a\0",
+            "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", "_a", "a b", "a/../b", "..", "ä",
+            "a\0",
         ] {
             assert_eq!(bad.parse::<RepositoryName>(), Err(NameError::Repository), "{bad}");
         }

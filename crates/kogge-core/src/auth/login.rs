@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::{Argon2, Params};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
 use aws_lc_rs::hmac;
 use kogge_meta::{Assignment, Commit, Registry};
 use kogge_types::{Clock, Code, Entropy, clock, limits};
@@ -80,9 +80,12 @@ impl Logins {
     }
 }
 
-/// Argon2id with 7 MiB and five passes: as strong as the usual 19 MiB and two, at a third of the memory.
+/// Argon2's memory in KiB, and its passes: as strong as the usual 19 MiB and two, at a third of the memory.
+const ARGON2_KIB: u32 = 7_168;
+const ARGON2_PASSES: u32 = 5;
+
 fn hasher() -> Argon2<'static> {
-    let params = Params::new(7 * 1024, 5, 1, None).expect("the parameters are within argon2's bounds");
+    let params = Params::new(ARGON2_KIB, ARGON2_PASSES, 1, None).expect("the parameters are within argon2's bounds");
     Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
 }
 
@@ -92,7 +95,10 @@ async fn hash_password(entropy: &dyn Entropy, password: &str) -> Result<String> 
     let hashed = tokio::task::spawn_blocking(move || {
         hasher().hash_password_with_salt(password.as_bytes(), &salt).map(|hash| hash.to_string())
     });
-    hashed.await.map_err(Error::internal)?.map_err(|error| Error::new(Code::Internal, format!("hash the password: {error}")))
+    hashed
+        .await
+        .map_err(Error::internal)?
+        .map_err(|error| Error::new(Code::Internal, format!("hash the password: {error}")))
 }
 
 impl Core {
@@ -140,8 +146,14 @@ impl Core {
 
     /// Makes a user with a password and roles, or gives the one of that name new ones; its tokens are void then.
     pub async fn put_user(&self, name: &str, password: &str, grants: &[Grant]) -> Result<()> {
-        if name.is_empty() || name.len() > limits::USER_NAME_CHARS_MAX || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
-            return Err(Error::new(Code::NameInvalid, "a user name is at most 64 letters, digits, '-', '_', '.' and '@'"));
+        if name.is_empty()
+            || name.len() > limits::USER_NAME_CHARS_MAX
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
+        {
+            return Err(Error::new(
+                Code::NameInvalid,
+                "a user name is at most 64 letters, digits, '-', '_', '.' and '@'",
+            ));
         }
         let secret = hash_password(self.entropy.as_ref(), password).await?;
         let id = clock::random(self.entropy.as_ref());

@@ -91,7 +91,13 @@ impl TokenCache {
 
 impl Core {
     /// An access token for `caller`, bounded to those of `scopes` that it may have now.
-    pub fn issue_access_token(&self, caller: &Caller, registry: &Registry, audience: &str, scopes: &[Scope]) -> Result<IssuedToken> {
+    pub fn issue_access_token(
+        &self,
+        caller: &Caller,
+        registry: &Registry,
+        audience: &str,
+        scopes: &[Scope],
+    ) -> Result<IssuedToken> {
         let policy = self.policy.load();
         let granted = scopes.iter().filter_map(|scope| {
             let repository = match &scope.resource {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kogge_types::{Algorithm, Clock, Hasher, UploadId};
+use kogge_types::{Algorithm, Clock, Hasher};
 
 use crate::change::Commit;
 use crate::error::MetaError;

@@ -55,7 +55,11 @@ async fn mount_blob(request: &Admitted<'_>, name: &RepositoryName, digest: &Dige
     }
 }
 
-pub(super) async fn get(request: &Admitted<'_>, name: &RepositoryName, id: UploadId) -> Result<Response<Body>, Refusal> {
+pub(super) async fn get(
+    request: &Admitted<'_>,
+    name: &RepositoryName,
+    id: UploadId,
+) -> Result<Response<Body>, Refusal> {
     let progress = request.app.core.upload_progress(&request.target(name), id).await?;
     let mut response = under_way(StatusCode::NO_CONTENT, name, &progress);
     response.headers_mut().remove(http::header::CONTENT_LENGTH);
@@ -135,7 +139,9 @@ fn window(request: &Admitted<'_>) -> Result<Option<Window>, Refusal> {
         (Some(value), None) => value.to_str().ok().and_then(parse_window),
         (Some(_), Some(_)) => None,
     };
-    window.map(Some).ok_or_else(|| Refusal::new(Code::BlobUploadInvalid, "Content-Range is written first-last, in bytes"))
+    window
+        .map(Some)
+        .ok_or_else(|| Refusal::new(Code::BlobUploadInvalid, "Content-Range is written first-last, in bytes"))
 }
 
 fn created(name: &RepositoryName, digest: &Digest) -> Response<Body> {

@@ -87,8 +87,15 @@ async fn head_is_get_without_the_body() {
             let (get, head) = (client.get(&path).send().await, client.head(&path).send().await);
             assert_eq!(head.status, get.status, "{path}");
             assert!(head.body.is_empty(), "{path}");
+            let has_content = get.status != 204;
             // A token is made anew each time, but is always as long.
-            assert_eq!(lasting(&head), lasting(&get), "{path}");
+            let (mut head, mut get) = (lasting(&head), lasting(&get));
+            // An answer without content has no length to tell.
+            if !has_content {
+                head.retain(|(name, _)| name != "content-length");
+                get.retain(|(name, _)| name != "content-length");
+            }
+            assert_eq!(head, get, "{path}");
         }
     }
 }

@@ -8,7 +8,7 @@ use kogge_testkit::content::{ImageBuilder, Item, Seed, Tree};
 use kogge_testkit::http::Reply;
 use kogge_testkit::repository::Repository;
 use kogge_types::Digest;
-use kogge_types::limits::MANIFEST_BYTES_MAX;
+use kogge_types::limits::{MANIFEST_BYTES_MAX, MANIFEST_DESCRIPTORS_MAX};
 use kogge_types::media_type::{OCI_INDEX, OCI_MANIFEST};
 use serde_json::json;
 
@@ -257,11 +257,16 @@ async fn many_descriptors_and_odd_but_valid_json_are_taken_as_they_are() {
     let world = World::start().await;
     let layer = world.image.blobs[1].descriptor().to_string();
     let config = world.image.blobs[0].descriptor();
-    let many = vec![layer.as_str(); 15_000].join(",");
-    let repeated = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{many}]}}"#);
+    let repeated = |count: usize| {
+        let layers = vec![layer.as_str(); count].join(",");
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#)
+    };
+    let over = repeated(MANIFEST_DESCRIPTORS_MAX + 1);
+    world.put(OCI_MANIFEST, over).await.expect_error(400, "MANIFEST_INVALID");
+    world.expect_nothing().await;
     let annotations = json!({"": "", "\u{0}": "\u{1f433}", "a": "x".repeat(100_000)});
     for body in [
-        repeated,
+        repeated(MANIFEST_DESCRIPTORS_MAX),
         world.plus(&format!("\"annotations\":{annotations}")),
         world.plus("\"schemaversion\":1,\"Layers\":7,\"unknown\":{\"deep\":[[[[[1e308,-0.0]]]]]}"),
         world.plus("\"a\":1,\"a\":2"),

@@ -9,7 +9,10 @@ use serde_json::Value;
 const TRUSTING: &str = "[server]\ndomain = 'example.com'\ntrusted-proxies = ['127.0.0.0/8', '10.0.0.0/8']";
 const STRICT: &str = "[server]\ndomain = 'example.com'";
 
-async fn challenge_of(client: &Client, headers: &[(&str, &str)]) -> Reply {
+/// Headers of a request.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+async fn challenge_of(client: &Client, headers: Lines<'_>) -> Reply {
     let request = client.get("/v2/");
     headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send().await
 }
@@ -23,7 +26,7 @@ async fn the_realm_is_what_a_trusted_proxy_says_it_is() {
     let registry = TestRegistry::start_with(TRUSTING).await;
     registry.core().put_registry(&"myreg".parse().expect("a name"), false).await.expect("a registry");
     let client = registry.anonymous().with_host("backend:5000");
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[(Lines<'_>, &str, &str)] = &[
         (&[("x-forwarded-host", "example.com"), ("x-forwarded-proto", "https")], "https://example.com", "example.com"),
         (
             &[("x-forwarded-host", "Example.Com:443"), ("x-forwarded-proto", "HTTPS")],

@@ -36,7 +36,9 @@ async fn rights(client: &Client, name: &str) -> String {
 #[tokio::test]
 async fn a_role_reaches_as_far_as_its_pattern() {
     let registry = TestRegistry::start().await;
-    let cases: &[(Role, &str, &[(&str, &str)])] = &[
+    // A role, its pattern, and the rights that it gives at each name.
+    type Rights<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(Role, &str, Rights<'_>)] = &[
         (Role::Owner, "*", &[("a", "rwdmc"), ("team/app", "rwdmc")]),
         (Role::AcrPull, "*", &[("a", "rmc"), ("team/app", "rmc")]),
         (Role::AcrPush, "*", &[("a", "rwmc")]),

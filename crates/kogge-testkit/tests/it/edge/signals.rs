@@ -2,13 +2,13 @@
 
 use kogge_core::auth::policy::Role;
 use kogge_testkit::TestRegistry;
-use kogge_testkit::http::{Client, Reply};
+use kogge_testkit::http::{Client, Reply, basic};
 use kogge_testkit::process::Site;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::logins::wait_for_log;
-use super::user;
+use super::{PASSWORD, user};
 
 /// Names and types of all metrics. They are an interface: dashboards and alarms name them.
 const METRICS: &str = "
@@ -90,28 +90,37 @@ async fn health_and_readiness_are_for_everybody() {
     }
 }
 
-async fn metrics_from(client: &Client, from: &str) -> Reply {
-    client.get("/metrics").header("x-forwarded-for", from).send().await
+/// Asks for the metrics from `from`, with `authorization` if it is not empty: who reads metrics sends a password with
+/// the request and knows no challenges.
+async fn metrics_from(client: &Client, from: &str, authorization: &str) -> Reply {
+    let request = client.get("/metrics").header("x-forwarded-for", from);
+    let request = if authorization.is_empty() { request } else { request.header("authorization", authorization) };
+    request.send().await
 }
 
 #[tokio::test]
-async fn metrics_are_for_this_machine_and_for_the_administrator() {
+async fn metrics_are_for_this_machine_and_for_who_runs_the_deployment() {
     let registry = TestRegistry::start_with("[server]\ntrusted-proxies = ['127.0.0.1']").await;
     let anonymous = registry.anonymous();
     anonymous.get("/metrics").send().await.expect_status(200);
-    metrics_from(&anonymous, "127.0.0.1").await.expect_status(200);
-    metrics_from(&anonymous, "::1").await.expect_status(200);
+    metrics_from(&anonymous, "127.0.0.1", "").await.expect_status(200);
+    metrics_from(&anonymous, "::1", "").await.expect_status(200);
+    let admin = basic("admin", registry.admin_password());
     for far in ["192.0.2.1", "192.0.2.1, 127.0.0.1", "127.0.0.1, 192.0.2.1", "2001:db8::1"] {
-        let reply = metrics_from(&anonymous, far).await.expect_error(401, "UNAUTHORIZED");
+        let reply = metrics_from(&anonymous, far, "").await.expect_error(401, "UNAUTHORIZED");
         assert!(reply.header("www-authenticate").is_some());
         assert!(!reply.text().contains("kogge_"), "{}", reply.text());
-        metrics_from(&registry.client(), far).await.expect_status(200);
+        metrics_from(&anonymous, far, &admin).await.expect_status(200);
     }
+    // A token is bounded to what its scopes say, and none says metrics.
+    let token = registry.client().token(&["registry:catalog:*", "repository:a:*"]).await.expect("a token");
+    metrics_from(&anonymous, "192.0.2.1", &format!("Bearer {token}")).await.expect_error(401, "UNAUTHORIZED");
     for (name, role, pattern) in
         [("puller", Role::AcrPull, "team/*"), ("pusher", Role::AcrPush, "*"), ("owner", Role::Owner, "team/*")]
     {
-        let client = user(&registry, name, role, pattern).await;
-        metrics_from(&client, "192.0.2.1").await.expect_error(401, "UNAUTHORIZED");
+        user(&registry, name, role, pattern).await;
+        let login = basic(name, PASSWORD);
+        metrics_from(&anonymous, "192.0.2.1", &login).await.expect_error(401, "UNAUTHORIZED");
     }
 }
 
