@@ -41,14 +41,14 @@ const GROUPS: &[Group] = &[
     Group {
         name: "build",
         about: "every program and test, once",
-        budget: minutes(10),
+        budget: minutes(8),
         others_need_it: true,
         steps: &[Step::Cargo(&["build", "--workspace", "--bins", "--tests"])],
     },
     Group {
         name: "checks",
         about: "formatting, lints and the rules of the source tree",
-        budget: minutes(5),
+        budget: minutes(4),
         others_need_it: false,
         steps: &[
             Step::Cargo(&["fmt", "--all", "--check"]),
@@ -65,15 +65,15 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "registry",
-        about: "the registry over HTTP in one process: conformance, rights, limits, garbage collection",
-        budget: minutes(4),
+        about: "conformance, rights, limits, bad input, upgrades and the command line",
+        budget: minutes(3),
         others_need_it: false,
         steps: &[Step::Tests(&["--workspace", "--test", "it", "--", "--skip", "clients::", "--skip", "crash::"])],
     },
     Group {
         name: "clients",
         about: "real clients against the real program",
-        budget: minutes(5),
+        budget: minutes(3),
         others_need_it: false,
         steps: &[Step::RootTests(&["--workspace", "--test", "it", "--", "clients::"])],
     },
