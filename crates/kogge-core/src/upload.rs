@@ -138,7 +138,7 @@ impl Core {
 
     /// Keeps what a request brought, unless it failed for good: then the upload is forgotten.
     async fn settle_chunk(&self, writing: Writing, taken: Result<()>) -> Result<()> {
-        let id = writing.record.id;
+        let (id, epoch) = (writing.record.id, writing.record.epoch);
         let settled = match taken {
             Err(error) if !matches!(error.code, Code::BlobUploadInvalid | Code::RequestTimeout) => {
                 drop(writing);
@@ -146,10 +146,21 @@ impl Core {
             }
             ended => self.pause_upload(writing).await.and(ended),
         };
-        if settled.as_ref().is_err_and(ends_upload) {
-            self.forget_upload(id).await?;
+        if settled.as_ref().is_err_and(ends_upload) && !self.abandon_upload(id, epoch).await? {
+            return Err(Error::of(Code::UploadConflict));
         }
         settled
+    }
+
+    /// Forgets an upload, unless a later request has taken it over from the one of `epoch`: what that one does with it is
+    /// its own. Says whether it did.
+    async fn abandon_upload(&self, id: UploadId, epoch: i64) -> Result<bool> {
+        let _turn = self.sessions.turn(id).await;
+        let ours = self.sessions.find(id).await?.is_none_or(|record| record.epoch == epoch);
+        if ours {
+            self.forget_upload(id).await?;
+        }
+        Ok(ours)
     }
 
     /// Takes the last chunk, if any, and commits the blob when it is what `digest` says. A blob that is not leaves
@@ -173,6 +184,7 @@ impl Core {
         if taken.is_err() {
             return self.settle_chunk(writing, taken).await;
         }
+        let epoch = writing.record.epoch;
         match self.commit_upload(target, writing, digest).await {
             // The upload's bytes have become the blob's: there is nothing left to discard.
             Ok(Committed::Stored) => {
@@ -180,14 +192,17 @@ impl Core {
                 Ok(())
             }
             Ok(Committed::Present) => {
-                note_leftover(id, self.forget_upload(id).await);
+                note_leftover(id, self.abandon_upload(id, epoch).await.map(drop));
                 Ok(())
             }
             Err(error) if error.code == Code::UploadConflict => Err(error),
-            Err(error) => {
-                note_leftover(id, self.forget_upload(id).await);
-                Err(error)
-            }
+            Err(error) => match self.abandon_upload(id, epoch).await {
+                Ok(false) => Err(Error::of(Code::UploadConflict)),
+                abandoned => {
+                    note_leftover(id, abandoned.map(drop));
+                    Err(error)
+                }
+            },
         }
     }
 

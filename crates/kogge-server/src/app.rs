@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use kogge_core::auth::{Caller, LoginError};
 use kogge_core::{Core, Error, Target};
 use kogge_meta::Registry;
-use kogge_types::{Action, Code, RepositoryName, Scope, clock};
+use kogge_types::{Action, Code, RepositoryName, Scope, clock, limits};
 
 use crate::access_log::{AccessLog, Record};
 use crate::body::{Body, Upload};
@@ -279,7 +279,7 @@ impl App {
         match self.core.authenticate(registry, credential, origin.client).await? {
             Ok(caller) => Ok(caller),
             Err(refused) => {
-                self.count_refusal(refused, origin);
+                self.count_refusal(refused, origin, presented.account());
                 match refused {
                     LoginError::Throttled { retry_after } => Err(Refusal::Throttled(retry_after)),
                     LoginError::Password | LoginError::Token => Err(challenge()),
@@ -289,9 +289,10 @@ impl App {
     }
 
     /// Counts and logs a credential that was refused.
-    pub(crate) fn count_refusal(&self, refused: LoginError, origin: &Origin) {
+    pub(crate) fn count_refusal(&self, refused: LoginError, origin: &Origin, account: &str) {
         self.metrics.registry_work.login_failures.inc();
-        tracing::info!(client = %origin.client, reason = %refused, "a login was refused");
+        let account: String = account.chars().take(limits::USER_NAME_CHARS_MAX).collect();
+        tracing::info!(client = %origin.client, account, reason = %refused, "a login was refused");
     }
 }
 

@@ -40,6 +40,14 @@ impl<'a> Presented<'a> {
         Self::Malformed
     }
 
+    /// The user name that is shown; empty without one.
+    pub(crate) fn account(&self) -> &str {
+        match self {
+            Self::Basic { name, .. } => name,
+            Self::None | Self::Bearer(_) | Self::Malformed => "",
+        }
+    }
+
     /// The same for the rules; `None` when it is malformed.
     pub(crate) fn credential(&self) -> Option<Credential<'_>> {
         match self {

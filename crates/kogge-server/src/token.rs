@@ -60,8 +60,9 @@ pub(crate) async fn get(
     origin: &Origin,
     registry: &Registry,
 ) -> Result<Response<Body>, Refusal> {
-    let asked = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let mut asked = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let presented = Presented::read(&parts.headers);
+    asked.username = Some(presented.account().to_owned());
     let caller = match &presented {
         Presented::Bearer(token) => app.core.verify_refresh_token(registry, token),
         presented => {
@@ -120,7 +121,7 @@ pub(crate) async fn exchange(
     let caller = match app.core.verify_refresh_token(registry, &token) {
         Ok(caller) if !caller.is_anonymous() && !caller.is_bounded() => caller,
         Ok(_) | Err(_) => {
-            app.count_refusal(LoginError::Token, origin);
+            app.count_refusal(LoginError::Token, origin, "");
             return Err(Refusal::Login("the token is not an identity that this registry trusts; log in again"));
         }
     };
@@ -147,7 +148,7 @@ fn issue(
     caller: Result<Caller, LoginError>,
 ) -> Result<Response<Body>, Refusal> {
     let caller = caller.map_err(|refused| {
-        app.count_refusal(refused, origin);
+        app.count_refusal(refused, origin, asked.username.as_deref().unwrap_or_default());
         match refused {
             LoginError::Throttled { retry_after } => Refusal::Throttled(retry_after),
             LoginError::Password => Refusal::Login("the user name or the password is wrong"),

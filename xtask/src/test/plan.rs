@@ -53,7 +53,7 @@ const GROUPS: &[Group] = &[
         steps: &[
             Step::Cargo(&["fmt", "--all", "--check"]),
             Step::Tidy,
-            Step::Cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+            Step::Cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--keep-going", "--", "-D", "warnings"]),
         ],
     },
     Group {

@@ -89,8 +89,8 @@ async fn a_manifest_and_its_tags_are_set_together_or_not_at_all() {
     }
     set(&bench, On::Tag("b"), Attributes { write_enabled: false, ..Attributes::OPEN }).await;
     let tags: Vec<Tag> = ["x", "b"].map(|tag| tag.parse().unwrap()).to_vec();
-    let refused = bench.core.put_manifest(&bench.target("app"), PutManifest { tags, ..put("y", image(&[b"config"])) });
-    assert_eq!(code(refused.await), Code::Disallowed);
+    let refused = PutManifest { tags, ..put("y", image(&[b"config"])) };
+    assert_eq!(code(bench.core.put_manifest(&bench.target("app"), refused).await), Code::Disallowed);
     assert_eq!((bench.resolve("app", "x").await, bench.resolve("app", "y").await), (None, None));
 }
 
@@ -114,15 +114,13 @@ async fn a_condition_holds_or_nothing_is_written() {
     ];
     for (tag, condition, holds) in cases {
         let before = bench.resolve("app", tag).await;
-        let written = bench.core.put_manifest(
-            &bench.target("app"),
-            PutManifest { condition: condition.clone(), ..put(tag, image(&[b"two"])) },
-        );
+        let new = PutManifest { condition: condition.clone(), ..put(tag, image(&[b"two"])) };
+        let written = bench.core.put_manifest(&bench.target("app"), new).await;
         if holds {
-            assert_eq!(written.await.unwrap().digest, two, "{tag} {condition:?}");
+            assert_eq!(written.unwrap().digest, two, "{tag} {condition:?}");
             assert_eq!(bench.resolve("app", tag).await, Some(two));
         } else {
-            assert_eq!(code(written.await), Code::PreconditionFailed, "{tag} {condition:?}");
+            assert_eq!(code(written), Code::PreconditionFailed, "{tag} {condition:?}");
             assert_eq!(bench.resolve("app", tag).await, before);
         }
         if before.is_some() {

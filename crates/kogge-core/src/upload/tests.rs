@@ -154,7 +154,7 @@ async fn a_later_request_takes_the_upload_over_and_the_earlier_is_refused() {
         let (core, target, digest) = (std::sync::Arc::clone(&bench.core), target.clone(), digest);
         let (polled, begun) = tokio::sync::oneshot::channel();
         let mut polled = Some(polled);
-        let slow = slow.inspect(move |_| drop(polled.take().map(|polled| polled.send(()))));
+        let slow = slow.inspect(move |_| polled.take().map_or((), |polled| polled.send(()).unwrap()));
         let slow = tokio::spawn(async move {
             if finishing {
                 core.finish_upload(&target, upload.id, &digest, None, slow).await
