@@ -120,3 +120,39 @@ async fn a_copy_that_is_about_to_be_recorded_is_no_orphan() {
     drop(pending);
     assert_eq!(bench.core.sweep_orphans().await.unwrap(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_sound_after_all_serves_again() {
+    let bench = bench().await;
+    bench.push("app", "v1", &[b"config", b"layer"]).await;
+    let digest = Digest::sha256(b"layer");
+    flip(&bench, &digest);
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.core.scrub(true).await.unwrap().corrupt, 1);
+    bench.clock.advance(GRACE * 2);
+    bench.core.collect_garbage().await.unwrap();
+    assert_eq!(bench.core.sweep_orphans().await.unwrap(), 0, "it is kept to be looked at");
+    flip(&bench, &digest);
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.core.scrub(true).await.unwrap().reinstated, 1);
+    assert_eq!(bench.read("app", &digest).await.as_deref(), Some(&b"layer"[..]));
+    assert_eq!(bench.core.collect_garbage().await.unwrap().links_ended, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_gives_nothing_does_not_empty_the_registry() {
+    let bench = bench().await;
+    for number in 0..9_u8 {
+        bench.push("app", &format!("v{number}"), &[&[number]]).await;
+    }
+    bench.clock.advance(SECOND);
+    bench.store.refuse(true);
+    assert!(bench.core.scrub(true).await.is_err());
+    bench.store.refuse(false);
+    bench.clock.advance(SECOND);
+    let report = bench.core.scrub(true).await.unwrap();
+    assert!(report.reinstated > 0 && report.reinstated < 9, "{report:?}");
+    for number in 0..9_u8 {
+        assert_eq!(bench.read("app", &Digest::sha256(&[number])).await.as_deref(), Some(&[number][..]));
+    }
+}

@@ -243,7 +243,7 @@ async fn a_restart_keeps_everything_and_sessions_of_the_same_boot() {
     drop(bench.meta);
     for (boot, kept) in [("a boot", true), ("a boot", true), ("another boot", false), ("a boot", false)] {
         let meta = Meta::open(root.path(), &crate::Environment { boot: boot.to_owned(), ..first.clone() }).unwrap();
-        assert_eq!(meta.read(|s| s.registries()).await.unwrap(), [registry.clone()]);
+        assert_eq!(meta.read(|s| s.registries()).await.unwrap(), std::slice::from_ref(&registry));
         let found = meta.manifest(registry.key, &app, &"v1".parse().unwrap()).await.unwrap().unwrap();
         assert_eq!((found.digest, &found.body), (one, &image(&["one", "layer"]).body));
         let layer = kogge_types::Digest::sha256(b"layer");
@@ -316,4 +316,37 @@ async fn what_is_deleted_leaves_a_tombstone_until_it_is_there_again() {
         s.query("SELECT stamp FROM tombstones WHERE stamp > (SELECT max(stamp) FROM tags)", &[], |row| row.int(0))
     });
     assert_eq!(stamps.await.unwrap().len(), 1, "it is later than what it buries");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_leaves_what_was_written_before_it_to_the_one_before() {
+    let (_folders, bench) = bench().await;
+    bench.push(&repository("app"), &["one"], Some("v1")).await;
+    bench.write(|tx, _| tx.open_epoch().map(Commit::quiet)).await;
+    bench.push(&repository("app"), &["two"], Some("v2")).await;
+    let epochs = bench.meta.read(|s| {
+        s.query("SELECT t.name, o.epoch FROM tags t JOIN origins o ON o.id = t.origin ORDER BY t.name", &[], |row| {
+            Ok((row.text(0)?, row.int(1)?))
+        })
+    });
+    assert_eq!(epochs.await.unwrap(), [("v1".to_owned(), 1), ("v2".to_owned(), 2)]);
+    let rows = bench.meta.read(|s| {
+        s.query("SELECT DISTINCT o.epoch FROM journal j JOIN origins o ON o.id = j.origin ORDER BY 1", &[], |r| {
+            r.int(0)
+        })
+    });
+    assert_eq!(rows.await.unwrap(), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_tombstones_are_pruned() {
+    let (_folders, bench) = bench().await;
+    let one = bench.push(&repository("app"), &["one"], Some("v1")).await;
+    bench.delete_manifest(&repository("app"), one).await;
+    let prune = |before_us: i64, limit: usize| {
+        bench.write(move |tx, _| tx.prune_tombstones(before_us, limit).map(Commit::quiet))
+    };
+    assert_eq!(prune(suite::START_US, MANY).await, 0);
+    assert_eq!(prune(suite::START_US + 1, 1).await, 1);
+    assert_eq!(prune(suite::START_US + 1, MANY).await, 1);
 }

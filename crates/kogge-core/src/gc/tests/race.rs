@@ -17,7 +17,7 @@ const CONTENTS: u64 = 12;
 
 /// How often each client acts.
 fn rounds() -> usize {
-    if std::env::var_os("KOGGE_TEST_LONG").is_some() { 6_000 } else { 40 }
+    if std::env::var_os("KOGGE_TEST_LONG").is_some() { 6_000 } else { 80 }
 }
 
 struct Client {
@@ -102,7 +102,7 @@ impl Client {
     async fn run(mut self) -> Self {
         for _ in 0..rounds() {
             match self.draw(5) {
-                0 | 1 | 2 => self.push().await,
+                0..=2 => self.push().await,
                 3 => self.delete().await,
                 _ => self.check().await,
             }
