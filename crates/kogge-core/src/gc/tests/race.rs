@@ -17,7 +17,7 @@ const CONTENTS: u64 = 12;
 
 /// How often each client acts.
 fn rounds() -> usize {
-    if std::env::var_os("KOGGE_TEST_LONG").is_some() { 6_000 } else { 80 }
+    if std::env::var_os("KOGGE_TEST_LONG").is_some() { 30_000 } else { 80 }
 }
 
 struct Client {
