@@ -144,8 +144,7 @@ impl Transfer {
             let manifest = parse(&content)?;
             let present = self.target.has_manifest(&content.digest).await?;
             match manifest.kind {
-                // A registry that has the manifest has its blobs.
-                ManifestKind::Image if present => {}
+                // Also when the manifest is there: a blob that was lost since is healed by this.
                 ManifestKind::Image => self.copy_blobs(&manifest).await?,
                 ManifestKind::Index => self.copy_children(&manifest, trail, depth).await?,
             }

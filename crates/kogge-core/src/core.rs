@@ -6,6 +6,7 @@ use std::time::Duration;
 use kogge_meta::{Commit, Meta, Registry};
 use kogge_store::BlobStore;
 use kogge_types::{Clock, Entropy, RegistryId, RegistryName, RepositoryName, clock, limits};
+use serde::{Deserialize, Serialize};
 
 use crate::auth::keys::SigningKeys;
 use crate::auth::login::Logins;
@@ -18,7 +19,8 @@ use crate::session::Sessions;
 use crate::turn::Pending;
 
 /// What an operator may set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// How long content that nothing names is kept.
     pub gc_grace: Duration,
@@ -95,15 +97,16 @@ pub struct Core {
 
 impl Core {
     /// Builds the rules over an opened installation: makes what a new one needs (signing key, default registry)
-    /// and loads the policy.
+    /// and loads the policy. `settings` are kept; without any, those that were kept last hold.
     pub async fn open(
         meta: Arc<Meta>,
         store: Arc<dyn BlobStore>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         kek: &KeyEncryptionKey,
-        settings: Settings,
+        settings: Option<Settings>,
     ) -> Result<Arc<Self>> {
+        let settings = settle_settings(&meta, settings).await?;
         let keys = SigningKeys::settle(&meta, entropy.as_ref(), kek).await?;
         let default: RegistryName = DEFAULT_REGISTRY.parse().expect("the default registry's name is valid");
         let id = RegistryId::from_bytes(clock::random(entropy.as_ref()));
@@ -160,6 +163,23 @@ impl Core {
     /// When content that is told of now may be collected.
     pub(crate) fn grace_end_us(&self) -> i64 {
         self.now_us().saturating_add(clock::micros(self.settings.gc_grace))
+    }
+}
+
+/// The name under which the settings in force are kept.
+const SETTINGS: &str = "settings";
+
+async fn settle_settings(meta: &Meta, settings: Option<Settings>) -> Result<Settings> {
+    match settings {
+        Some(settings) => {
+            let kept = serde_json::to_vec(&settings).map_err(Error::internal)?;
+            meta.write(move |tx| tx.put_setting(SETTINGS, &kept).map(Commit::quiet)).await?;
+            Ok(settings)
+        }
+        None => {
+            let kept = meta.read(|snapshot| snapshot.setting(SETTINGS)).await?;
+            Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default())
+        }
     }
 }
 

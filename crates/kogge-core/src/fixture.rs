@@ -69,7 +69,8 @@ pub(crate) async fn open_with(
     let meta = Arc::new(Meta::open(root, &environment).unwrap());
     let store = FaultyStore::new(Arc::new(DiskStore::open(&root.join("store")).unwrap()));
     let kek = KeyEncryptionKey::new(&[7; 32]);
-    let core = Core::open(Arc::clone(&meta), Arc::new(store.clone()), clock, Arc::new(SystemEntropy), &kek, settings);
+    let core =
+        Core::open(Arc::clone(&meta), Arc::new(store.clone()), clock, Arc::new(SystemEntropy), &kek, Some(settings));
     (core.await.unwrap(), meta, store)
 }
 

@@ -81,11 +81,12 @@ impl Lock {
 }
 
 impl Installation {
-    /// Opens the data directory for this process alone.
+    /// Opens the data directory for this process alone: with `settings`, which are kept, or with those that were kept
+    /// last.
     ///
     /// # Errors
     /// [`InstallationError::InUse`] names the process that has it.
-    pub async fn open(data_dir: &Path, settings: Settings) -> Result<Self, InstallationError> {
+    pub async fn open(data_dir: &Path, settings: Option<Settings>) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
         let kek = key(data_dir, data_dir.join(STATE_FILE).exists())?;
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use kogge_core::backup::{BackupReport, restore};
-use kogge_core::{Core, Settings, SystemEntropy};
+use kogge_core::{Core, SystemEntropy};
 use kogge_meta::STATE_FILE;
 use kogge_types::{Digest, RegistryName, RepositoryPattern};
 use rustix::fs::Mode;
@@ -16,6 +16,7 @@ use crate::admin::{self, AdminCall};
 use crate::config::{Config, ConfigErrors, Environment, ServeArgs};
 use crate::installation::{self, Installation, InstallationError, KEY_FILE, Lock, write_secret};
 use crate::serve::{self, ServeError};
+use crate::tls::{self, authority};
 
 /// Verbs of the server's machine.
 #[derive(Debug, Subcommand)]
@@ -53,7 +54,7 @@ pub enum LocalCommand {
 #[derive(Debug, Clone, Args)]
 pub struct Place {
     /// Folder that holds everything the registry keeps
-    #[arg(long, env = "KOGGE_DATA_DIR", value_name = "DIR", default_value = "./kogge-data")]
+    #[arg(long, global = true, env = "KOGGE_DATA_DIR", value_name = "DIR", default_value = "./kogge-data")]
     data_dir: PathBuf,
 }
 
@@ -79,7 +80,7 @@ pub struct GcArgs {
 #[derive(Debug, Subcommand)]
 pub enum GcCommand {
     /// What waits to be collected, and how background work fares
-    Status(Place),
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,7 +177,7 @@ impl LocalCommand {
                 print_text("the configuration is good\n")
             }
             Self::Config(ConfigCommand::Show(args)) => show_config(&args),
-            Self::Gc(GcArgs { verb: Some(GcCommand::Status(place)), .. }) => call(&place, AdminCall::GarbageStatus),
+            Self::Gc(GcArgs { verb: Some(GcCommand::Status), place, .. }) => call(&place, AdminCall::GarbageStatus),
             Self::Gc(GcArgs { dry_run: true, place, .. }) => call(&place, AdminCall::CountGarbage),
             Self::Gc(GcArgs { place, .. }) => call(&place, AdminCall::CollectGarbage),
             Self::Blob(BlobCommand::Why { digest, place }) => call(&place, AdminCall::ExplainBlob { digest }),
@@ -231,7 +232,7 @@ async fn perform(
         let source = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(LocalError::Io { action: "there is no registry in", path: data_dir.to_owned(), source });
     }
-    let installation = Installation::open(data_dir, Settings::default()).await?;
+    let installation = Installation::open(data_dir, None).await?;
     let core: &Core = &installation.core;
     Ok(admin::perform(core, "", verb, progress).await?)
 }
@@ -272,7 +273,24 @@ fn back_up(folder: PathBuf, place: &Place) -> Result<(), LocalError> {
     let key = place.data_dir.join(KEY_FILE);
     let content = std::fs::read(&key).map_err(|source| LocalError::Io { action: "read the key", path: key, source })?;
     write_secret(&folder.join(KEY_FILE), &content)?;
+    copy_authority(&place.data_dir, &folder)?;
     fail_if_damaged(answer["damaged"].as_array().map_or(0, Vec::len))
+}
+
+/// Copies the local certificate authority, where there is one: clients trust it.
+fn copy_authority(from: &Path, to: &Path) -> Result<(), LocalError> {
+    for name in [authority::CERTIFICATE_FILE, authority::KEY_FILE] {
+        let source = from.join(tls::FOLDER).join(name);
+        match std::fs::read(&source) {
+            Ok(content) => {
+                std::fs::create_dir_all(to.join(tls::FOLDER))?;
+                write_secret(&to.join(tls::FOLDER).join(name), &content)?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LocalError::Io { action: "read", path: source, source: error }),
+        }
+    }
+    Ok(())
 }
 
 async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> {
@@ -295,6 +313,7 @@ async fn restore_into(folder: &Path, data_dir: &Path) -> Result<(), LocalError> 
     std::fs::copy(from(STATE_FILE), part.join(STATE_FILE)).map_err(failed(from(STATE_FILE)))?;
     let key = std::fs::read(from(KEY_FILE)).map_err(failed(from(KEY_FILE)))?;
     write_secret(&data_dir.join(KEY_FILE), &key)?;
+    copy_authority(folder, data_dir)?;
     let (meta, store) = (installation::open_meta(&part)?, installation::open_store(data_dir)?);
     let report = restore(folder, &meta, &store, &SystemEntropy, &show_progress).await?;
     let checked = part.join("checked");

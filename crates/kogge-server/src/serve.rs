@@ -88,7 +88,7 @@ pub struct Logs {
 
 /// Starts a server within the present runtime.
 pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Running, ServeError> {
-    let installation = Installation::open(&config.server.data_dir, Settings::from(config)).await?;
+    let installation = Installation::open(&config.server.data_dir, Some(Settings::from(config))).await?;
     let core = Arc::clone(&installation.core);
     let tls = Tls::open(&config.server, Arc::new(SystemClock))?;
     let trust_hint = tls.as_ref().and_then(Tls::trust_hint);

@@ -1,6 +1,6 @@
 //! TLS on the listeners: certificates from files that are read again when they change, or from a local authority.
 
-mod authority;
+pub(crate) mod authority;
 mod files;
 mod issue;
 #[cfg(test)]
@@ -26,6 +26,9 @@ use issue::{Issuer, Names};
 
 /// How often certificate files are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The folder of the local authority, in the data directory.
+pub(crate) const FOLDER: &str = "tls";
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +78,7 @@ impl Tls {
                 Source::Files(Arc::new(Files::open(certificate.clone(), key.clone())?))
             }
             TlsMode::Auto => {
-                let authority = authority::Authority::open(&server.data_dir.join("tls"), &*clock)?;
+                let authority = authority::Authority::open(&server.data_dir.join(FOLDER), &*clock)?;
                 Source::Authority(Arc::new(Issuer::new(authority, Names::of(server), clock)))
             }
         };

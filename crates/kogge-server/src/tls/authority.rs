@@ -13,6 +13,10 @@ use rustls_pki_types::pem::PemObject;
 
 use super::{TlsError, validity};
 
+/// The authority's certificate: what clients trust.
+pub(crate) const CERTIFICATE_FILE: &str = "ca.pem";
+pub(crate) const KEY_FILE: &str = "ca-key.pem";
+
 /// How long the authority's certificate is valid.
 const LIFE: Duration = Duration::from_secs(3650 * 86_400);
 /// How long before its end the authority's certificate is made anew.
@@ -30,7 +34,7 @@ pub(super) struct Authority {
 impl Authority {
     /// Opens the authority in `folder`, or makes it. Its key never leaves the folder and only its owner can read it.
     pub(super) fn open(folder: &Path, clock: &dyn Clock) -> Result<Self, TlsError> {
-        let (path, key_path) = (folder.join("ca.pem"), folder.join("ca-key.pem"));
+        let (path, key_path) = (folder.join(CERTIFICATE_FILE), folder.join(KEY_FILE));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

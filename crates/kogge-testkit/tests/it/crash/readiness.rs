@@ -55,7 +55,8 @@ async fn start(site: &Site) -> (Process, Duration, u64) {
 
 /// Stores `count` manifests of the blobs of `image`, without the network between.
 async fn store(site: &Site, image: &Tree, count: usize) {
-    let installation = Installation::open(site.data_dir(), Settings::default()).await.expect("a new installation");
+    let installation =
+        Installation::open(site.data_dir(), Some(Settings::default())).await.expect("a new installation");
     let core: &Core = &installation.core;
     let registry = core.registry(&DEFAULT_REGISTRY.parse().expect("a name")).expect("the default registry");
     let target = Target { registry, repository: "many/one".parse().expect("a name") };
