@@ -93,6 +93,8 @@ pub struct Core {
     pub(crate) counters: Counters,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) pending: Pending,
+    /// Permits for bodies that are hashed beside their reading.
+    pub(crate) hash_threads: tokio::sync::Semaphore,
 }
 
 impl Core {
@@ -128,6 +130,7 @@ impl Core {
             counters: Counters::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&meta))),
             pending: Pending::default(),
+            hash_threads: tokio::sync::Semaphore::new(limits::HASH_THREADS_MAX),
             meta,
             store,
             clock,

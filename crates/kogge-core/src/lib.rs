@@ -11,6 +11,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 pub mod gc;
+mod hashing;
 pub mod jobs;
 mod listing;
 mod lock;

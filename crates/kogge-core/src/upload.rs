@@ -5,10 +5,12 @@ use futures_util::{Stream, StreamExt};
 use kogge_meta::{Commit, UploadRecord};
 use kogge_store::{StoreError, UploadWriter};
 use kogge_types::{Algorithm, Code, CopyId, Digest, Hasher, UploadId, clock, limits};
+use tokio::sync::Semaphore;
 
 use crate::core::{Core, Target};
 use crate::error::{Error, Result};
 use crate::gc::Counters;
+use crate::hashing::Hashing;
 use crate::lock;
 use crate::session::Busy;
 
@@ -130,7 +132,7 @@ impl Core {
         B: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
         let mut writing = self.take_upload(target, id, window).await?;
-        let taken = writing.take_body(body, window).await;
+        let taken = writing.take_body(&self.hash_threads, body, window).await;
         let bytes = writing.record.bytes;
         self.settle_chunk(writing, taken).await?;
         Ok(Progress { id, bytes })
@@ -180,7 +182,7 @@ impl Core {
         if writing.record.bytes == 0 {
             writing.hasher = Hasher::new(digest.algorithm());
         }
-        let taken = writing.take_body(body, window).await;
+        let taken = writing.take_body(&self.hash_threads, body, window).await;
         if taken.is_err() {
             return self.settle_chunk(writing, taken).await;
         }
@@ -325,7 +327,18 @@ impl Core {
 
 impl Writing {
     /// Hashes and writes the body. `BlobUploadInvalid`: it ended early, and what came before is good.
-    async fn take_body<B>(&mut self, mut body: B, window: Option<Window>) -> Result<()>
+    async fn take_body<B>(&mut self, hash_threads: &Semaphore, body: B, window: Option<Window>) -> Result<()>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(self.record.algorithm));
+        let mut hashing = Hashing::new(hasher, hash_threads.try_acquire().ok());
+        let taken = self.take_chunks(&mut hashing, body, window).await;
+        self.hasher = hashing.finish().await?;
+        taken
+    }
+
+    async fn take_chunks<B>(&mut self, hashing: &mut Hashing<'_>, mut body: B, window: Option<Window>) -> Result<()>
     where
         B: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
@@ -338,7 +351,7 @@ impl Writing {
             if window.is_some_and(|window| end > window.last.saturating_add(1)) {
                 return Err(Error::new(Code::SizeInvalid, "the body is longer than its Content-Range"));
             }
-            self.hasher.update(&chunk);
+            hashing.push(&chunk).await?;
             self.writer.write(chunk).await?;
             self.record.bytes = end;
         }

@@ -46,6 +46,11 @@ pub const UPLOAD_CHUNK_BYTES_MIN: usize = 64 * 1024;
 /// Bytes that an upload writes before they are pushed to the disk, so that the final sync is short.
 pub const UPLOAD_SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Bodies that are hashed on a thread of their own at once; more are hashed as they are read.
+pub const HASH_THREADS_MAX: usize = 4;
+/// Bytes of a body that are hashed together there.
+pub const HASH_BATCH_BYTES: usize = 512 * 1024;
+
 /// Bytes of manifests and records that the process keeps ready (a bound of memory, never of truth).
 pub const RECORD_CACHE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Signature checks of tokens that the process remembers.

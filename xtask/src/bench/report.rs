@@ -94,8 +94,7 @@ impl Goal {
         };
         let (value, bound, unit) = (number(self.value), number(self.bound), self.unit);
         let verdict = if met { "MET   " } else { "MISSED" };
-        let by = if by.is_nan() { String::new() } else { format!(" ({:+.0} %)", (by - 1.0) * 100.0) };
-        format!("  {verdict} {:<60} {value} of {bound} {unit}{by}", self.text)
+        format!("  {verdict} {:<60} {value} of {bound} {unit} ({:+.0} %)", self.text, (by - 1.0) * 100.0)
     }
 }
 
@@ -106,7 +105,8 @@ fn number(value: f64) -> String {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+        size if size > 0.0 => format!("{value:.3}"),
+        _ => "0".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that wait for the reader; further lines are dropped and counted.
-const WAITING_BYTES_MAX: usize = 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes after which lines are written at once.
 const BATCH_BYTES: usize = 64 * 1024;
 /// How long a line waits for others to be written with.
