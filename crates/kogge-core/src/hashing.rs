@@ -1,7 +1,7 @@
 //! Hashing beside the reading: a large body is hashed on another thread while its next bytes come in.
 
 use bytes::Bytes;
-use kogge_types::{Hasher, limits};
+use kogge_types::{Code, Hasher, limits};
 use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
 
@@ -19,15 +19,15 @@ pub(crate) struct Hashing<'a> {
 
 #[derive(Debug)]
 enum Stage {
-    Idle(Hasher),
-    Running(JoinHandle<Hasher>),
+    Idle(Box<Hasher>),
+    Running(JoinHandle<Box<Hasher>>),
     /// A batch did not come back.
     Lost,
 }
 
 impl<'a> Hashing<'a> {
     pub(crate) fn new(hasher: Hasher, permit: Option<SemaphorePermit<'a>>) -> Self {
-        Self { stage: Stage::Idle(hasher), waiting: Vec::new(), waiting_bytes: 0, permit }
+        Self { stage: Stage::Idle(Box::new(hasher)), waiting: Vec::new(), waiting_bytes: 0, permit }
     }
 
     pub(crate) async fn push(&mut self, chunk: &Bytes) -> Result<()> {
@@ -54,10 +54,10 @@ impl<'a> Hashing<'a> {
     pub(crate) async fn finish(mut self) -> Result<Hasher> {
         let mut hasher = self.hasher().await?;
         self.waiting.iter().for_each(|chunk| hasher.update(chunk));
-        Ok(hasher)
+        Ok(*hasher)
     }
 
-    async fn hasher(&mut self) -> Result<Hasher> {
+    async fn hasher(&mut self) -> Result<Box<Hasher>> {
         if let Stage::Running(batch) = &mut self.stage {
             let hasher = batch.await;
             self.stage = Stage::Lost;
@@ -66,7 +66,7 @@ impl<'a> Hashing<'a> {
         match std::mem::replace(&mut self.stage, Stage::Lost) {
             Stage::Idle(hasher) => Ok(hasher),
             Stage::Running(_) | Stage::Lost => {
-                Err(Error::new(kogge_types::Code::Internal, "an earlier batch of the upload's hash was lost"))
+                Err(Error::new(Code::Internal, "an earlier batch of the upload's hash was lost"))
             }
         }
     }
