@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use kogge_core::auth::{Caller, LoginError};
 use kogge_core::{Core, Error, Target};
 use kogge_meta::Registry;
-use kogge_types::{Action, Code, RepositoryName, Scope, clock, limits};
+use kogge_types::{Action, Code, RepositoryName, Scope, clock};
 
 use crate::access_log::{AccessLog, Record};
 use crate::body::{Body, Upload};
@@ -291,7 +291,8 @@ impl App {
     /// Counts and logs a credential that was refused.
     pub(crate) fn count_refusal(&self, refused: LoginError, origin: &Origin, account: &str) {
         self.metrics.registry_work.login_failures.inc();
-        let account: String = account.chars().take(limits::USER_NAME_CHARS_MAX).collect();
+        // What is nobody's name may be somebody's password, typed into the wrong field.
+        let account = if self.core.has_user(account) { account } else { "" };
         tracing::info!(client = %origin.client, account, reason = %refused, "a login was refused");
     }
 }
