@@ -24,8 +24,8 @@ pub const BYTE_RANGES_MAX: usize = 64;
 pub const TOKEN_SCOPES_MAX: usize = 64;
 /// Bytes of a form or JSON body outside manifests.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a request's head.
-pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a request's head. HTTP/1 also reads a body ahead by as many: 200 uploads at once must not fill the memory.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Blobs or manifests that one manifest may name.
 pub const MANIFEST_DESCRIPTORS_MAX: usize = 10_000;
 /// Missing blobs that an answer lists.

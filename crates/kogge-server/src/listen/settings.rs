@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use kogge_types::limits;
 
 use crate::config::{Config, Limits};
 
@@ -28,8 +29,8 @@ impl From<&Config> for ListenConfig {
 
 /// Connections that wait in the kernel until they are accepted.
 pub(super) const BACKLOG: u32 = 4096;
-/// Bytes that an HTTP/1 connection reads ahead or gathers before a write.
-pub(super) const H1_BUFFER_BYTES_MAX: usize = 32 * 1024;
+/// Bytes that an HTTP/1 connection reads ahead or gathers before a write; a head must fit in.
+pub(super) const H1_BUFFER_BYTES_MAX: usize = limits::REQUEST_HEAD_BYTES_MAX;
 /// Bytes that a client may send on one HTTP/2 stream before the handler takes them.
 pub(super) const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The same for all streams of a connection together.
