@@ -177,7 +177,7 @@ impl Snapshot<'_> {
         Ok(page)
     }
 
-    /// The manifests whose subject is one of `subjects`, each once.
+    /// At most `limit` manifests whose subject is `subject`, by digest.
     pub fn referrer_digests(&self, repository: RepositoryKey, subject: &Digest, limit: usize) -> Result<Vec<Digest>> {
         self.query(
             "SELECT digest FROM manifests WHERE repository_id = ?1 AND subject = ?2 ORDER BY digest LIMIT ?3",

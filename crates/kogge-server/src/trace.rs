@@ -70,7 +70,7 @@ impl Trace {
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_filter(spans))
     }
 
-    /// The span of a request, to be entered while it is handled; none when traces are off. End it with [`finish`].
+    /// The span of a request; none when traces are off. End it with [`finish`].
     pub fn request(&self, method: &http::Method, route: &'static str, headers: &HeaderMap) -> Span {
         if self.provider.is_none() {
             return Span::none();
