@@ -1,6 +1,6 @@
 //! What a write changed: the journal's events, and the records that caches must forget.
 
-use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, Stamp, Tag};
+use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, ResourceId, Stamp, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::Attributes;
@@ -16,13 +16,21 @@ pub struct Change {
     pub(crate) event: Event,
 }
 
-/// What happened, in the words of the product. Content is named by digest, never copied.
+/// What happened, in the words of the product. Content is named by digest, secrets are not named at all. A resource is
+/// deleted with everything beneath its path; a raised epoch makes the tokens void that a principal held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     RegistryPut { registry: RegistryId, name: RegistryName },
+    RegistryDeleted { registry: RegistryId, name: RegistryName },
     PrincipalPut { name: String },
     PrincipalDeleted { name: String },
+    EpochRaised { principal: ResourceId },
+    GroupMemberSet { group: ResourceId, member: ResourceId, present: bool },
+    ResourcePut { resource: ResourceId, kind: String, path: String },
+    ResourceDeleted { resource: ResourceId, kind: String, path: String },
+    CredentialPut { owner: ResourceId },
+    CredentialDeleted { owner: ResourceId },
     ManifestPut { registry: RegistryId, repository: RepositoryName, digest: Digest },
     ManifestDeleted { registry: RegistryId, repository: RepositoryName, digest: Digest },
     TagSet { registry: RegistryId, repository: RepositoryName, tag: Tag, digest: Digest },
@@ -57,6 +65,16 @@ impl<T> Commit<T> {
     /// A write of what is not journalled: sessions, jobs, cursors, links, or nothing at all.
     pub fn quiet(value: T) -> Self {
         Self { value, changes: Vec::new() }
+    }
+
+    /// The same write with another answer.
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Commit<U> {
+        Commit { value: map(self.value), changes: self.changes }
+    }
+
+    /// What the journal will tell of the write.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.changes.iter().map(|change| &change.event)
     }
 }
 

@@ -11,6 +11,8 @@ pub enum MetaError {
     NoSpace,
     #[error("the metadata is of schema {found}, written by a newer version; this version knows {known}")]
     Newer { found: i64, known: i64 },
+    #[error("the registry was deleted meanwhile")]
+    RegistryGone,
     #[error("a stored {what} cannot be read")]
     Corrupt { what: &'static str },
     #[error("prepare the metadata folder: {0}")]

@@ -133,7 +133,36 @@ impl Tx<'_> {
             values![registry, name.as_str()],
             |row| row.int(0),
         )?;
-        let Some(dead) = dead else { return Ok(false) };
+        match dead {
+            Some(dead) => self.reclaim(RepositoryKey(dead), limit).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// As [`Tx::reclaim_dead_repository`], of any repository of a deleted registry. False when it holds none.
+    pub fn reclaim_deleted_registry(&mut self, registry: &RegistryId, limit: usize) -> Result<bool> {
+        // An index knows either those that are dead or those that are not.
+        for dead in [1, 0] {
+            let left = self.query_first(
+                &format!(
+                    "SELECT r.id FROM registries g JOIN repositories r ON r.registry_id = g.id
+                     WHERE g.registry = ?1 AND g.deleted_at IS NOT NULL AND r.dead = {dead} LIMIT 1"
+                ),
+                values![registry],
+                |row| row.int(0),
+            )?;
+            if let Some(left) = left {
+                self.execute("UPDATE repositories SET dead = 1 WHERE id = ?1 AND dead = 0", values![left])?;
+                self.reclaim(RepositoryKey(left), limit)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes at most `limit` rows of each kind out of a dead repository, and its own row when none is left.
+    fn reclaim(&mut self, dead: RepositoryKey, limit: usize) -> Result<()> {
+        let dead = dead.0;
         let mut left = self.execute(
             "DELETE FROM tags WHERE repository_id = ?1 AND name IN
                  (SELECT name FROM tags WHERE repository_id = ?1 LIMIT ?2)",
@@ -160,7 +189,7 @@ impl Tx<'_> {
         if left + unlinked.len() == 0 {
             self.execute("DELETE FROM repositories WHERE id = ?1", values![dead])?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Ends at most `limit` links whose grace is over, each unless a manifest names its blob after all. Says how

@@ -94,14 +94,26 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Removes at most `limit` tombstones that are older than `before_us`. Nobody else needs them while the installation
-    /// stands alone.
+    /// Removes at most `limit` tombstones of each kind, and as many removed registers, that are older than
+    /// `before_us`, and says how many were most. Nobody else needs them while the installation stands alone.
     pub fn prune_tombstones(&mut self, before_us: i64, limit: usize) -> Result<usize> {
-        self.execute(
+        let of_content = self.execute(
             "DELETE FROM tombstones WHERE (registry_id, repository, item) IN
                  (SELECT registry_id, repository, item FROM tombstones WHERE at < ?1 LIMIT ?2)",
             values![before_us, limit],
-        )
+        )?;
+        let of_resources = self.execute(
+            "DELETE FROM resource_tombstones WHERE id IN
+                 (SELECT id FROM resource_tombstones WHERE at < ?1 LIMIT ?2)",
+            values![before_us, limit],
+        )?;
+        // A stamp is never earlier than the time at which it was given.
+        let registers = self.execute(
+            "DELETE FROM resource_properties WHERE value IS NULL AND (resource_id, name) IN
+                 (SELECT resource_id, name FROM resource_properties WHERE value IS NULL AND stamp < ?1 LIMIT ?2)",
+            values![before_us, limit],
+        )?;
+        Ok(of_content.max(of_resources).max(registers))
     }
 
     /// Removes at most `limit` entries that every consumer has passed and that are older than `before_us`.

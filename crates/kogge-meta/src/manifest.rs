@@ -1,11 +1,13 @@
 //! Manifests of a repository: their bytes, what they name and what refers to them.
 
 use bytes::Bytes;
-use kogge_types::{Digest, Manifest, Reference, RepositoryName, limits};
+use kogge_types::manifest::Platform;
+use kogge_types::{Descriptor, Digest, Manifest, Reference, RepositoryName, limits};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, LIST_BIT};
 use crate::change::{Change, Event, Item, Touched};
 use crate::error::Result;
+use crate::page::{Cursor, Order};
 use crate::repository::{Registry, RegistryKey, RepositoryKey};
 use crate::sql::{OWN_ORIGIN, Row, Snapshot, Tx, values};
 
@@ -29,6 +31,8 @@ pub struct NewManifest {
     pub body: Bytes,
     /// The descriptor that the referrers of its subject list, as JSON; with a subject only.
     pub referrer: Option<String>,
+    /// What the config of an image says it runs on, when that is known.
+    pub platform: Option<Platform>,
 }
 
 /// What there is to say of a manifest in a listing.
@@ -39,12 +43,31 @@ pub struct ManifestDetail {
     pub artifact_type: Option<String>,
     pub config_media_type: Option<String>,
     pub subject: Option<Digest>,
+    /// What the image runs on, when that is known.
+    pub platform: Option<Platform>,
+    /// What an index names.
+    pub children: Vec<ManifestChild>,
     /// Bytes of the manifest and of the blobs that it names.
     pub size: u64,
     pub attributes: Attributes,
     pub created_at_us: i64,
     pub updated_at_us: i64,
     pub tags: Vec<String>,
+}
+
+/// A manifest that an index names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestChild {
+    pub digest: Digest,
+    pub platform: Option<Platform>,
+}
+
+/// One page of manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ManifestPage {
+    pub manifests: Vec<ManifestDetail>,
+    /// Whether there is another page behind it.
+    pub more: bool,
 }
 
 /// One page of referrers: descriptors as JSON, in the order of their digests.
@@ -102,45 +125,116 @@ impl Snapshot<'_> {
         )
     }
 
-    /// At most `limit` manifests after `after`, by digest.
+    /// At most `limit` listed manifests behind `after`, in the given order, each with its listed tags; fewer where they
+    /// are large. Costs as much as the page.
     pub fn manifests(
         &self,
         repository: RepositoryKey,
-        after: Option<&Digest>,
+        order: Order,
+        after: Option<&Cursor<Digest>>,
         limit: usize,
-    ) -> Result<Vec<ManifestDetail>> {
-        let mut found = self.query(
-            "SELECT digest, media_type, artifact_type, config_media_type, subject, content_bytes + length(body),
-                    attributes, created_at, updated_at
-             FROM manifests WHERE repository_id = ?1 AND digest > coalesce(?2, x'') ORDER BY digest LIMIT ?3",
-            values![repository.0, after, limit],
+    ) -> Result<ManifestPage> {
+        let (behind, ordered) = order.clauses("digest", "updated_at");
+        let (digest, at_us) =
+            after.map_or((Vec::new(), order.start_us()), |after| (after.item.to_bytes(), after.updated_at_us));
+        let found = self.query(
+            &format!(
+                "SELECT digest, octet_length(body) FROM manifests
+                 WHERE repository_id = ?1 AND {behind} AND attributes & ?4 != 0 ORDER BY {ordered} LIMIT ?5"
+            ),
+            values![repository.0, digest.as_slice(), at_us, LIST_BIT, limit + 1],
+            |row| Ok((row.digest(0)?, row.size(1)?)),
+        )?;
+        let mut page = ManifestPage::default();
+        let mut bytes = 0;
+        for (digest, length) in found {
+            bytes += length;
+            if page.manifests.len() == limit || (bytes > limits::PAGE_BODY_BYTES_MAX && !page.manifests.is_empty()) {
+                page.more = true;
+                break;
+            }
+            page.manifests.extend(self.describe_manifest(repository, &digest, LIST_BIT)?);
+        }
+        Ok(page)
+    }
+
+    /// A manifest with all its tags; `None` when it is not in the repository.
+    pub fn manifest_detail(&self, repository: RepositoryKey, digest: &Digest) -> Result<Option<ManifestDetail>> {
+        self.describe_manifest(repository, digest, 0)
+    }
+
+    /// A manifest with those of its tags whose attributes have the bits `of_tags`.
+    fn describe_manifest(
+        &self,
+        repository: RepositoryKey,
+        digest: &Digest,
+        of_tags: i64,
+    ) -> Result<Option<ManifestDetail>> {
+        let found = self.query_first(
+            "SELECT media_type, artifact_type, config_media_type, subject, architecture, os,
+                    content_bytes + length(body), attributes, created_at, updated_at,
+                    CASE WHEN config_media_type IS NULL THEN body END
+             FROM manifests WHERE repository_id = ?1 AND digest = ?2",
+            values![repository.0, digest],
             |row| {
+                let media_type = row.text(0)?;
+                let children = row.opt_bytes(10)?.map_or_else(Vec::new, |body| children(&media_type, &body));
+                let platform = row.opt_text(4)?.zip(row.opt_text(5)?);
                 Ok(ManifestDetail {
-                    digest: row.digest(0)?,
-                    media_type: row.text(1)?,
-                    artifact_type: row.opt_text(2)?,
-                    config_media_type: row.opt_text(3)?,
-                    subject: row.opt_digest(4)?,
-                    size: row.size(5)?,
-                    attributes: Attributes::from_bits(row.int(6)?),
-                    created_at_us: row.int(7)?,
-                    updated_at_us: row.int(8)?,
+                    digest: *digest,
+                    media_type,
+                    artifact_type: row.opt_text(1)?,
+                    config_media_type: row.opt_text(2)?,
+                    subject: row.opt_digest(3)?,
+                    platform: platform.map(|(architecture, os)| Platform { architecture, os, variant: None }),
+                    children,
+                    size: row.size(6)?,
+                    attributes: Attributes::from_bits(row.int(7)?),
+                    created_at_us: row.int(8)?,
+                    updated_at_us: row.int(9)?,
                     tags: Vec::new(),
                 })
             },
         )?;
-        for manifest in &mut found {
-            manifest.tags = self.query(
-                "SELECT name FROM tags WHERE repository_id = ?1 AND digest = ?2 ORDER BY name",
-                values![repository.0, &manifest.digest],
-                |row| row.text(0),
-            )?;
-        }
-        Ok(found)
+        let Some(mut manifest) = found else { return Ok(None) };
+        manifest.tags = self.query(
+            "SELECT name FROM tags WHERE repository_id = ?1 AND digest = ?2 AND attributes & ?3 = ?3 ORDER BY name",
+            values![repository.0, digest, of_tags],
+            |row| row.text(0),
+        )?;
+        Ok(Some(manifest))
     }
 
-    /// At most `limit` manifests whose subject is `subject`, after `after`, of one artifact type or of all; fewer where
-    /// their descriptors are large.
+    /// When a manifest was last updated, one that was deleted lately among them. `None` for one that nobody knows of.
+    pub fn manifest_updated_at(
+        &self,
+        registry: RegistryKey,
+        repository: RepositoryKey,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<i64>> {
+        let found = self.query_first(
+            "SELECT updated_at FROM manifests WHERE repository_id = ?1 AND digest = ?2",
+            values![repository.0, digest],
+            |row| row.int(0),
+        )?;
+        match found {
+            Some(at_us) => Ok(Some(at_us)),
+            None => self.buried_updated_at(registry, name, &digest.to_string()),
+        }
+    }
+
+    /// Whether the repository holds the manifest and it refers to another one.
+    pub fn is_referrer(&self, registry: RegistryKey, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        self.exists(
+            "SELECT 1 FROM repositories r JOIN manifests m ON m.repository_id = r.id AND m.digest = ?3
+             WHERE r.registry_id = ?1 AND r.name = ?2 AND r.dead = 0 AND m.subject IS NOT NULL",
+            values![registry.0, repository.as_str(), digest],
+        )
+    }
+
+    /// At most `limit` listed manifests whose subject is `subject`, after `after`, of one artifact type or of all; fewer
+    /// where their descriptors are large.
     pub fn referrers(
         &self,
         repository: RepositoryKey,
@@ -152,9 +246,9 @@ impl Snapshot<'_> {
         let rows = self.query(
             "SELECT digest, octet_length(referrer) FROM manifests
              WHERE repository_id = ?1 AND subject = ?2 AND digest > coalesce(?3, x'')
-               AND (?4 IS NULL OR artifact_type = ?4)
+               AND (?4 IS NULL OR artifact_type = ?4) AND attributes & ?6 != 0
              ORDER BY digest LIMIT ?5",
-            values![repository.0, subject, after, artifact_type, limit + 1],
+            values![repository.0, subject, after, artifact_type, limit + 1, LIST_BIT],
             |row| Ok((row.digest(0)?, row.opt_int(1)?.unwrap_or(0))),
         )?;
         // The page is an index: it is no larger than one may be, but for a single descriptor.
@@ -187,6 +281,13 @@ impl Snapshot<'_> {
     }
 }
 
+/// What a stored index names. One that today's rules would not take is still listed, without.
+fn children(media_type: &str, body: &[u8]) -> Vec<ManifestChild> {
+    let child = |descriptor: Descriptor| ManifestChild { digest: descriptor.digest, platform: descriptor.platform };
+    let index = Manifest::parse(media_type, body);
+    index.map_or_else(|_| Vec::new(), |index| index.children.into_iter().map(child).collect())
+}
+
 fn read_stored(row: &Row<'_>) -> Result<StoredManifest> {
     Ok(StoredManifest {
         digest: row.digest(0)?,
@@ -208,15 +309,21 @@ impl Tx<'_> {
     ) -> Result<Change> {
         let stamp = self.next_stamp();
         let manifest = &new.manifest;
+        let platform = new.platform.as_ref();
+        let (architecture, os) =
+            (platform.map(|platform| platform.architecture.as_str()), platform.map(|platform| platform.os.as_str()));
         let again = self.execute(
-            "UPDATE manifests SET stamp = ?3, origin = ?4, updated_at = ?5 WHERE repository_id = ?1 AND digest = ?2",
-            values![repository.0, &new.digest, stamp, OWN_ORIGIN, self.now_us()],
+            "UPDATE manifests SET stamp = ?3, origin = ?4, updated_at = ?5,
+                 architecture = coalesce(architecture, ?6), os = coalesce(os, ?7)
+             WHERE repository_id = ?1 AND digest = ?2",
+            values![repository.0, &new.digest, stamp, OWN_ORIGIN, self.now_us(), architecture, os],
         )?;
         if again == 0 {
             self.execute(
                 "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, config_media_type, subject,
-                     referrer, content_bytes, attributes, created_at, updated_at, stamp, origin, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)",
+                     referrer, content_bytes, attributes, created_at, updated_at, stamp, origin, body,
+                     architecture, os)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15)",
                 values![
                     repository.0,
                     &new.digest,
@@ -231,6 +338,8 @@ impl Tx<'_> {
                     stamp,
                     OWN_ORIGIN,
                     &new.body[..],
+                    architecture,
+                    os,
                 ],
             )?;
             self.count_manifests(repository, 1)?;
@@ -253,17 +362,18 @@ impl Tx<'_> {
         name: &RepositoryName,
         digest: &Digest,
     ) -> Result<Vec<Change>> {
-        let deleted = self
-            .execute("DELETE FROM manifests WHERE repository_id = ?1 AND digest = ?2", values![repository.0, digest])?;
-        if deleted == 0 {
-            return Ok(Vec::new());
-        }
+        let deleted = self.query_first(
+            "DELETE FROM manifests WHERE repository_id = ?1 AND digest = ?2 RETURNING updated_at",
+            values![repository.0, digest],
+            |row| row.int(0),
+        )?;
+        let Some(updated_at_us) = deleted else { return Ok(Vec::new()) };
         let mut changes = Vec::new();
         for tag in self.tags_of(repository, digest)? {
             changes.extend(self.delete_tag(registry, repository, name, &tag)?);
         }
         self.count_manifests(repository, -1)?;
-        let stamp = self.bury(registry.key, name, &digest.to_string())?;
+        let stamp = self.bury(registry.key, name, &digest.to_string(), Some(updated_at_us))?;
         self.touch_manifest(registry.key, name, digest);
         let event = Event::ManifestDeleted { registry: registry.id, repository: name.clone(), digest: *digest };
         changes.push(Change { stamp, event });

@@ -21,8 +21,6 @@ pub struct Registry {
     pub key: RegistryKey,
     pub id: RegistryId,
     pub name: RegistryName,
-    /// Whether anybody may pull from it without a login.
-    pub anonymous_pull: bool,
 }
 
 /// What there is to say of a repository.
@@ -45,18 +43,14 @@ pub struct TakenRepository {
 }
 
 fn read_registry(row: &Row<'_>) -> Result<Registry> {
-    Ok(Registry {
-        key: RegistryKey(row.int(0)?),
-        id: row.id(1, "registry id")?,
-        name: row.parsed(2, "registry name")?,
-        anonymous_pull: row.flag(3)?,
-    })
+    Ok(Registry { key: RegistryKey(row.int(0)?), id: row.id(1, "registry id")?, name: row.parsed(2, "registry name")? })
 }
 
 impl Snapshot<'_> {
-    /// Every registry, by name.
+    /// Every registry that is not deleted, by name.
     pub fn registries(&self) -> Result<Vec<Registry>> {
-        self.query("SELECT id, registry, name, anonymous_pull FROM registries ORDER BY name", &[], read_registry)
+        let sql = "SELECT id, registry, name FROM registries WHERE deleted_at IS NULL ORDER BY name";
+        self.query(sql, &[], read_registry)
     }
 
     /// The repository of this name that is not deleted, whether it holds manifests yet or not.
@@ -147,22 +141,32 @@ impl Snapshot<'_> {
     }
 }
 
+impl Snapshot<'_> {
+    /// When something that was deleted lately had last been updated.
+    pub(crate) fn buried_updated_at(
+        &self,
+        registry: RegistryKey,
+        repository: &RepositoryName,
+        item: &str,
+    ) -> Result<Option<i64>> {
+        let found = self.query_first(
+            "SELECT updated_at FROM tombstones WHERE registry_id = ?1 AND repository = ?2 AND item = ?3",
+            values![registry.0, repository.as_str(), item],
+            |row| row.opt_int(0),
+        )?;
+        Ok(found.flatten())
+    }
+}
+
 impl Tx<'_> {
-    /// Makes a registry, or changes the one of that name.
-    pub fn put_registry(
-        &mut self,
-        id: RegistryId,
-        name: &RegistryName,
-        anonymous_pull: bool,
-    ) -> Result<(Registry, Change)> {
+    /// Makes a registry. The one of that name, if there is one, keeps its identity.
+    pub fn put_registry(&mut self, id: RegistryId, name: &RegistryName) -> Result<(Registry, Change)> {
         let stamp = self.next_stamp();
         let registry = self.query_first(
-            "INSERT INTO registries (registry, name, anonymous_pull, created_at, stamp, origin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (name) DO UPDATE SET
-                 anonymous_pull = excluded.anonymous_pull, stamp = excluded.stamp, origin = excluded.origin
-             RETURNING id, registry, name, anonymous_pull",
-            values![&id, name.as_str(), anonymous_pull, self.now_us(), stamp, OWN_ORIGIN],
+            "INSERT INTO registries (registry, name, created_at, stamp, origin) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (name) DO UPDATE SET stamp = excluded.stamp, origin = excluded.origin
+             RETURNING id, registry, name",
+            values![&id, name.as_str(), self.now_us(), stamp, OWN_ORIGIN],
             read_registry,
         )?;
         let registry = registry.ok_or(MetaError::Corrupt { what: "registry" })?;
@@ -170,7 +174,24 @@ impl Tx<'_> {
         Ok((registry, Change { stamp, event }))
     }
 
+    /// Deletes a registry with all it holds, which is reclaimed behind it. Its name is free at once; its resource is
+    /// deleted by itself ([`Tx::delete_resource`]). Costs the same whatever it holds.
+    pub fn delete_registry(&mut self, registry: &Registry) -> Result<Change> {
+        let stamp = self.next_stamp();
+        // No registry can have such a name, and no two of these are the same.
+        let name = format!("~{}", registry.id);
+        self.execute(
+            "UPDATE registries SET name = ?2, deleted_at = ?3, stamp = ?4, origin = ?5 WHERE id = ?1",
+            values![registry.key.0, name.as_str(), self.now_us(), stamp, OWN_ORIGIN],
+        )?;
+        self.touched.push(Touched::Everything);
+        Ok(Change { stamp, event: Event::RegistryDeleted { registry: registry.id, name: registry.name.clone() } })
+    }
+
     /// The repository of this name, made when there is none.
+    ///
+    /// # Errors
+    /// [`MetaError::RegistryGone`] when it would have to be made in a registry that was deleted.
     pub fn take_repository(&mut self, registry: RegistryKey, name: &RepositoryName) -> Result<RepositoryKey> {
         if let Some(repository) = self.repository(registry, name)? {
             return Ok(repository);
@@ -179,19 +200,29 @@ impl Tx<'_> {
         let made = self.query_first(
             "INSERT INTO repositories
                  (registry_id, name, manifests, attributes, created_at, updated_at, dead, stamp, origin)
-             VALUES (?1, ?2, 0, ?3, ?4, ?4, 0, ?5, ?6) RETURNING id",
+             SELECT id, ?2, 0, ?3, ?4, ?4, 0, ?5, ?6 FROM registries WHERE id = ?1 AND deleted_at IS NULL
+             RETURNING id",
             values![registry.0, name.as_str(), Attributes::OPEN.to_bits(), self.now_us(), stamp, OWN_ORIGIN],
             |row| row.int(0),
         )?;
-        made.map(RepositoryKey).ok_or(MetaError::Corrupt { what: "repository" })
+        made.map(RepositoryKey).ok_or(MetaError::RegistryGone)
     }
 
-    /// Counts manifests that came or went.
-    pub(crate) fn count_manifests(&self, repository: RepositoryKey, by: i64) -> Result<()> {
+    /// Counts manifests that came or went. With the last one the repository is gone, whatever was set on it; with the
+    /// first one it begins.
+    pub(crate) fn count_manifests(&mut self, repository: RepositoryKey, by: i64) -> Result<()> {
         self.execute(
-            "UPDATE repositories SET manifests = manifests + ?2, updated_at = ?3 WHERE id = ?1",
+            "UPDATE repositories SET created_at = CASE manifests WHEN 0 THEN ?3 ELSE created_at END,
+                 manifests = manifests + ?2, updated_at = ?3 WHERE id = ?1",
             values![repository.0, by, self.now_us()],
         )?;
+        let reset = self.execute(
+            "UPDATE repositories SET attributes = ?2 WHERE id = ?1 AND manifests = 0 AND attributes != ?2",
+            values![repository.0, Attributes::OPEN.to_bits()],
+        )?;
+        if reset > 0 {
+            self.touched.push(Touched::Everything);
+        }
         Ok(())
     }
 
@@ -242,21 +273,28 @@ impl Tx<'_> {
                 row.parsed(0, "tag")
             })?;
         self.execute("UPDATE repositories SET dead = 1 WHERE id = ?1", values![repository.0])?;
-        let stamp = self.bury(registry.key, name, "")?;
+        let stamp = self.bury(registry.key, name, "", None)?;
         self.touched.push(Touched::Everything);
         let event = Event::RepositoryDeleted { registry: registry.id, repository: name.clone() };
         Ok((TakenRepository { manifests, tags }, Change { stamp, event }))
     }
 
-    /// Notes that something was deleted, under the new stamp that is returned.
-    pub(crate) fn bury(&mut self, registry: RegistryKey, repository: &RepositoryName, item: &str) -> Result<Stamp> {
+    /// Notes that something was deleted that had last been updated at `updated_at_us`, under the new stamp that is
+    /// returned.
+    pub(crate) fn bury(
+        &mut self,
+        registry: RegistryKey,
+        repository: &RepositoryName,
+        item: &str,
+        updated_at_us: Option<i64>,
+    ) -> Result<Stamp> {
         let stamp = self.next_stamp();
         self.execute(
-            "INSERT INTO tombstones (registry_id, repository, item, at, stamp, origin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO tombstones (registry_id, repository, item, at, stamp, origin, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (registry_id, repository, item) DO UPDATE SET
-                 at = excluded.at, stamp = excluded.stamp, origin = excluded.origin",
-            values![registry.0, repository.as_str(), item, self.now_us(), stamp, OWN_ORIGIN],
+                 at = excluded.at, stamp = excluded.stamp, origin = excluded.origin, updated_at = excluded.updated_at",
+            values![registry.0, repository.as_str(), item, self.now_us(), stamp, OWN_ORIGIN, updated_at_us],
         )?;
         Ok(stamp)
     }

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{MetaError, Result};
 use crate::meta::SESSIONS_FILE;
 
-const STATE: &[&str] = &[include_str!("schema/main_0001.sql")];
+const STATE: &[&str] =
+    &[include_str!("schema/main_0001.sql"), include_str!("schema/main_0002.sql"), include_str!("schema/main_0003.sql")];
 const SESSIONS: &[&str] = &[include_str!("schema/sessions_0001.sql")];
 
 /// The file beside the sessions that says which boot of the machine they belong to.
@@ -50,7 +51,7 @@ pub(crate) fn drop_stale_sessions(path: &Path, boot: &str) -> Result<()> {
 fn migrate(
     connection: &mut Connection,
     steps: &[&str],
-    first: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    first: impl Fn(&Connection) -> rusqlite::Result<()>,
 ) -> Result<()> {
     let known = steps.len() as i64;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -58,11 +59,12 @@ fn migrate(
     if found > known {
         return Err(MetaError::Newer { found, known });
     }
-    for step in steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    for (number, step) in (0..).zip(steps).skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step).map_err(MetaError::engine("migrate the metadata"))?;
-    }
-    if found == 0 {
-        first(&transaction)?;
+        // The first rows are those of the first schema: later steps convert them as they do an old installation's.
+        if number == 0 {
+            first(&transaction)?;
+        }
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;

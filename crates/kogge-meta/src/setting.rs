@@ -27,6 +27,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes a value.
+    pub fn delete_setting(&mut self, name: &str) -> Result<()> {
+        self.execute("DELETE FROM settings WHERE name = ?1", values![name])?;
+        Ok(())
+    }
+
     /// Opens a new epoch of this installation: what it does from now on is told apart from what it did before, which
     /// keeps its own epoch. Costs as much as the state holds: a restore's price.
     pub fn open_epoch(&mut self) -> Result<()> {
@@ -51,5 +57,17 @@ impl Tx<'_> {
 }
 
 /// The tables whose rows name the origin that wrote them.
-const VERSIONED_TABLES: [&str; 8] =
-    ["journal", "registries", "principals", "role_assignments", "repositories", "manifests", "tags", "tombstones"];
+const VERSIONED_TABLES: [&str; 12] = [
+    "journal",
+    "registries",
+    "principals",
+    "group_members",
+    "credentials",
+    "resources",
+    "resource_properties",
+    "resource_tombstones",
+    "repositories",
+    "manifests",
+    "tags",
+    "tombstones",
+];

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use kogge_types::{CopyId, Digest, OriginId, RegistryId, Stamp, UploadId};
+use kogge_types::{CopyId, Digest, OriginId, RegistryId, ResourceId, Stamp, UploadId};
 use rusqlite::Connection;
 use rusqlite::types::{Null, ToSql, ToSqlOutput};
 
@@ -87,7 +87,7 @@ macro_rules! from_id {
         }
     )*};
 }
-from_id!(CopyId, OriginId, RegistryId, UploadId);
+from_id!(CopyId, OriginId, RegistryId, ResourceId, UploadId);
 
 impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     fn from(value: Option<T>) -> Self {
@@ -155,6 +155,11 @@ impl Row<'_> {
     pub(crate) fn parsed<T: std::str::FromStr>(&self, column: usize, what: &'static str) -> Result<T> {
         let text = self.0.get_ref(column)?.as_str().map_err(MetaError::corrupt(what))?;
         text.parse().map_err(MetaError::corrupt(what))
+    }
+
+    /// A column that holds the bytes of an id that has no type of its own.
+    pub(crate) fn raw_id(&self, column: usize, what: &'static str) -> Result<[u8; 16]> {
+        self.bytes(column)?.try_into().map_err(MetaError::corrupt(what))
     }
 
     /// A column that holds the bytes of an id.

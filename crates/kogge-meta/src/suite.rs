@@ -5,9 +5,13 @@ mod blobs;
 mod garbage;
 mod journal;
 mod manifests;
+mod principals;
 mod records;
+mod registries;
 mod repositories;
+mod resources;
 mod tags;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +32,7 @@ use crate::sql::Tx;
 
 /// Runs all cases, each on an empty installation that `fresh` makes. Must be called within a tokio runtime.
 pub async fn conform(fresh: &dyn Fn(&Environment) -> Meta) {
+    registries::conform(fresh).await;
     repositories::conform(fresh).await;
     tags::conform(fresh).await;
     manifests::conform(fresh).await;
@@ -35,6 +40,9 @@ pub async fn conform(fresh: &dyn Fn(&Environment) -> Meta) {
     garbage::conform(fresh).await;
     journal::conform(fresh).await;
     records::conform(fresh).await;
+    usage::conform(fresh).await;
+    principals::conform(fresh).await;
+    resources::conform(fresh).await;
 }
 
 /// Runs the named cases one after the other, each on an installation of its own.
@@ -186,7 +194,7 @@ pub(crate) fn environment(clock: Arc<dyn Clock>) -> Environment {
 pub(crate) async fn put_registry(meta: &Meta, name: &str) -> Registry {
     let (id, name) = (RegistryId::from_bytes(clock::random(&Counting)), name.parse().expect("a name"));
     let made = meta.write(move |tx| {
-        let (registry, change) = tx.put_registry(id, &name, false)?;
+        let (registry, change) = tx.put_registry(id, &name)?;
         Ok::<_, MetaError>(Commit::new(registry, vec![change]))
     });
     made.await.expect("the registry is made")
@@ -238,5 +246,5 @@ pub(crate) fn manifest(document: &serde_json::Value) -> NewManifest {
     let manifest = Manifest::parse(media_type, &body).expect("a valid manifest");
     let digest = Digest::sha256(&body);
     let referrer = manifest.subject.as_ref().map(|_| format!("{{\"digest\":\"{digest}\"}}"));
-    NewManifest { digest, manifest, body, referrer }
+    NewManifest { digest, manifest, body, referrer, platform: None }
 }

@@ -3,7 +3,9 @@
 mod cost;
 mod engine;
 mod exact;
+mod migration;
 mod model;
+mod resources;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

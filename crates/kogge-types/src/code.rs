@@ -29,6 +29,7 @@ pub enum Code {
     RequestTimeout,
     SizeInvalid,
     TagInvalid,
+    TagUnknown,
     TooManyRequests,
     TooManyTags,
     Unauthorized,
@@ -87,6 +88,7 @@ table! {
     RequestTimeout "BLOB_UPLOAD_INVALID" 408 true "the request's body came too slowly";
     SizeInvalid "SIZE_INVALID" 400 false "provided length did not match content length";
     TagInvalid "TAG_INVALID" 400 false "invalid tag";
+    TagUnknown "TAG_UNKNOWN" 404 false "tag unknown to repository";
     TooManyRequests "TOOMANYREQUESTS" 429 true "too many requests; wait and try again";
     TooManyTags "TOO_MANY_TAGS" 414 false "too many tags in one request";
     Unauthorized "UNAUTHORIZED" 401 false "authentication required";

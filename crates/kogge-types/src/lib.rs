@@ -22,7 +22,7 @@ pub use access::{Action, ResourceScope, Scope};
 pub use clock::{Clock, Entropy, ManualClock, SystemClock};
 pub use code::Code;
 pub use digest::{Algorithm, Digest, Hasher};
-pub use id::{CopyId, OriginId, RegistryId, UploadId};
+pub use id::{CopyId, OriginId, RegistryId, ResourceId, UploadId};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
 pub use name::{RegistryName, RepositoryName, Tag};
 pub use pattern::RepositoryPattern;

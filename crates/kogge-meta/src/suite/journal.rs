@@ -42,8 +42,7 @@ async fn every_change_is_told_in_order(bench: &Bench) {
             changes.extend(tx.unlink_blob(registry, key, &app, &blob)?);
             changes.extend(tx.delete_manifest(registry, key, &app, &digest)?);
             changes.push(tx.delete_repository(registry, key, &app)?.1);
-            changes.push(tx.put_principal(&[1; 16], "somebody", "secret", &[])?);
-            changes.extend(tx.delete_principal("somebody")?);
+            changes.push(tx.delete_registry(registry)?);
             Ok(Commit::new((), changes))
         })
         .await;
@@ -61,8 +60,7 @@ async fn every_change_is_told_in_order(bench: &Bench) {
         Event::TagDeleted { registry, repository: app.clone(), tag: tag("v1") },
         Event::ManifestDeleted { registry, repository: app.clone(), digest },
         Event::RepositoryDeleted { registry, repository: app.clone() },
-        Event::PrincipalPut { name: "somebody".to_owned() },
-        Event::PrincipalDeleted { name: "somebody".to_owned() },
+        Event::RegistryDeleted { registry, name: bench.registry.name.clone() },
     ];
     assert_eq!(found.iter().map(|entry| entry.event.clone()).collect::<Vec<_>>(), expected);
     assert!(found.iter().map(|entry| entry.seq).eq(1..=expected.len() as i64));
@@ -81,6 +79,14 @@ async fn what_is_not_replicated_is_not_told(bench: &Bench) {
     let before = entries(bench).await;
     bench.push_blob(&repository("app"), "one").await;
     let absent = Digest::sha256(b"absent");
+    let grant = crate::Grant {
+        hash: [1; 32],
+        kind: crate::GrantKind::Code,
+        principal: None,
+        payload: "{}".to_owned(),
+        created_at_us: 0,
+        expires_at_us: 1,
+    };
     bench
         .write(move |tx, registry| {
             let app = repository("app");
@@ -89,6 +95,10 @@ async fn what_is_not_replicated_is_not_told(bench: &Bench) {
             changes.extend(tx.delete_tag(registry, key, &app, &tag("absent"))?);
             changes.extend(tx.unlink_blob(registry, key, &app, &absent)?);
             changes.extend(tx.delete_principal("absent")?);
+            changes.extend(tx.delete_resource("a/b", "/", "absent")?);
+            changes.extend(tx.delete_credential(&[1; 16], &[2; 16])?);
+            tx.put_grant(&grant)?;
+            tx.take_grant(&grant.hash)?;
             tx.ensure_job("job")?;
             tx.put_setting("setting", b"value")?;
             tx.set_cursor("consumer", 1)?;

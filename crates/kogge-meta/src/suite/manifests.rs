@@ -1,16 +1,28 @@
 //! Manifests: put, listed, referred to, deleted.
 
-use kogge_types::{Digest, media_type};
+use std::time::Duration;
+
+use kogge_types::manifest::Platform;
+use kogge_types::{Digest, limits, media_type};
 
 use crate::attributes::Attributes;
 use crate::change::Commit;
-use crate::suite::{Bench, MANY, cases, image, referrer, repository, tag};
+use crate::manifest::NewManifest;
+use crate::page::{Cursor, Order};
+use crate::repository::RepositoryKey;
+use crate::suite::{Bench, MANY, cases, descriptor, image, manifest, referrer, repository, tag};
 
 cases! {
     bytes_come_back_as_they_were_put
     a_manifest_put_again_counts_once
     a_deleted_manifest_takes_its_tags
     manifests_are_listed_in_pages
+    manifests_are_listed_by_time
+    a_listing_by_time_goes_on_behind_what_was_deleted
+    a_hidden_manifest_is_served_and_not_listed
+    a_platform_is_kept_and_filled_in_later
+    an_index_says_what_it_names
+    a_page_of_large_manifests_is_a_short_one
     referrers_are_listed_by_type_and_in_pages
     attributes_of_a_manifest_join_those_of_its_tag
 }
@@ -35,7 +47,7 @@ async fn a_manifest_put_again_counts_once(bench: &Bench) {
     bench.clock.advance(std::time::Duration::from_secs(1));
     bench.put(&app, image(&["one"]), None).await;
     let key = bench.key(&app).await;
-    let found = bench.meta.read(move |s| s.manifests(key, None, MANY)).await.expect("read");
+    let found = bench.meta.read(move |s| s.manifests(key, Order::Name, None, MANY)).await.expect("read").manifests;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].updated_at_us, found[0].created_at_us + 1_000_000);
     let (registry, name) = (bench.registry.key, app.clone());
@@ -76,20 +88,10 @@ async fn manifests_are_listed_in_pages(bench: &Bench) {
     digests.sort_unstable();
     let key = bench.key(&app).await;
     for limit in [1, 2, 3, 9, 10, 11] {
-        let mut walked: Vec<Digest> = Vec::new();
-        loop {
-            let after = walked.last().copied();
-            let page = bench.meta.read(move |s| s.manifests(key, after.as_ref(), limit)).await.expect("read");
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            walked.extend(page.iter().map(|manifest| manifest.digest));
-        }
-        assert_eq!(walked, digests, "pages of {limit}");
+        assert_eq!(walk(bench, key, Order::Name, limit).await, digests, "pages of {limit}");
     }
     let new = image(&["3", "layer"]);
-    let all = bench.meta.read(move |s| s.manifests(key, None, MANY)).await.expect("read");
+    let all = bench.meta.read(move |s| s.manifests(key, Order::Name, None, MANY)).await.expect("read").manifests;
     let found = all.iter().find(|manifest| manifest.digest == new.digest).expect("listed");
     assert_eq!(found.size, new.body.len() as u64 + 1 + 5);
     assert_eq!(
@@ -97,6 +99,158 @@ async fn manifests_are_listed_in_pages(bench: &Bench) {
         (&["v3".to_owned()][..], Some(media_type::OCI_CONFIG))
     );
     assert_eq!((found.subject, found.attributes), (None, Attributes::OPEN));
+}
+
+/// The digests of all pages of `limit`, one after the other.
+async fn walk(bench: &Bench, key: RepositoryKey, order: Order, limit: usize) -> Vec<Digest> {
+    let (mut walked, mut after) = (Vec::new(), None);
+    loop {
+        let page = bench.meta.read(move |s| s.manifests(key, order, after.as_ref(), limit)).await.expect("read");
+        assert!(page.manifests.len() <= limit);
+        walked.extend(page.manifests.iter().map(|manifest| manifest.digest));
+        if !page.more {
+            return walked;
+        }
+        let last = page.manifests.last().expect("a page that goes on is not empty");
+        after = Some(Cursor { item: last.digest, updated_at_us: last.updated_at_us });
+    }
+}
+
+async fn manifests_are_listed_by_time(bench: &Bench) {
+    let app = repository("app");
+    let mut oldest_first = Vec::new();
+    for number in 0..6 {
+        oldest_first.push(bench.put(&app, image(&[&number.to_string()]), None).await);
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    // Two of one time come in the order of their digests; one that is put again is new.
+    let mut pair = Vec::new();
+    for number in 6..8 {
+        pair.push(bench.put(&app, image(&[&number.to_string()]), None).await);
+    }
+    pair.sort_unstable();
+    oldest_first.extend(pair);
+    bench.clock.advance(Duration::from_secs(1));
+    oldest_first.push(bench.put(&app, image(&["2"]), None).await);
+    oldest_first.remove(2);
+    let key = bench.key(&app).await;
+    let newest_first: Vec<_> = oldest_first.iter().rev().copied().collect();
+    for limit in 1..=9 {
+        assert_eq!(walk(bench, key, Order::Oldest, limit).await, oldest_first, "pages of {limit}");
+        assert_eq!(walk(bench, key, Order::Newest, limit).await, newest_first, "pages of {limit}");
+    }
+}
+
+async fn a_listing_by_time_goes_on_behind_what_was_deleted(bench: &Bench) {
+    let app = repository("app");
+    let mut digests = Vec::new();
+    for number in 0..4 {
+        let text = number.to_string();
+        digests.push(bench.put(&app, image(&[&text]), Some(&format!("v{number}"))).await);
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    let (registry, key) = (bench.registry.key, bench.key(&app).await);
+    let times = |digest: Digest, name: &'static str| {
+        bench.meta.read(move |s| {
+            let app = repository("app");
+            let of_manifest = s.manifest_updated_at(registry, key, &app, &digest).expect("read");
+            (of_manifest, s.tag_updated_at(registry, key, &app, &tag(name)).expect("read"))
+        })
+    };
+    let before = times(digests[1], "v1").await;
+    assert!(before.0.is_some() && before.0 == before.1);
+    bench.delete_manifest(&app, digests[1]).await;
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(times(digests[1], "v1").await, before);
+    assert_eq!(times(Digest::sha256(b"unknown"), "unknown").await, (None, None));
+    let after = Cursor { item: digests[1], updated_at_us: before.0.expect("known") };
+    let page = bench.meta.read(move |s| s.manifests(key, Order::Oldest, Some(&after), MANY)).await.expect("read");
+    let found: Vec<_> = page.manifests.iter().map(|manifest| manifest.digest).collect();
+    assert_eq!(found, digests[2..]);
+}
+
+async fn a_hidden_manifest_is_served_and_not_listed(bench: &Bench) {
+    let app = repository("app");
+    let one = bench.put(&app, image(&["one"]), Some("v1")).await;
+    let shown = bench.put(&app, image(&["two"]), Some("v2")).await;
+    let signature = bench.put(&app, referrer(&shown, "application/signature", 0), None).await;
+    let hidden = Attributes { list_enabled: false, ..Attributes::OPEN };
+    let key = bench.key(&app).await;
+    bench
+        .write(move |tx, registry| {
+            let app = repository("app");
+            let mut changes = Vec::new();
+            for digest in [one, signature] {
+                changes.extend(tx.set_manifest_attributes(registry, key, &app, &digest, hidden)?);
+            }
+            changes.extend(tx.set_tag_attributes(registry, key, &app, &tag("v2"), hidden)?);
+            Ok(Commit::new((), changes))
+        })
+        .await;
+    for order in [Order::Name, Order::Newest, Order::Oldest] {
+        let page = bench.meta.read(move |s| s.manifests(key, order, None, MANY)).await.expect("read");
+        let found: Vec<_> = page.manifests.iter().map(|manifest| (manifest.digest, manifest.tags.len())).collect();
+        assert_eq!(found, [(shown, 0)], "nor is its hidden tag");
+    }
+    let referrers = bench.meta.read(move |s| s.referrers(key, &shown, None, None, MANY)).await.expect("read");
+    assert!(referrers.descriptors.is_empty());
+    let named = bench.meta.read(move |s| s.manifest_detail(key, &shown)).await.expect("read").expect("there");
+    assert_eq!(named.tags, ["v2"], "who names it sees all its tags");
+    assert_eq!(bench.resolve(&app, "v1").await, Some(one));
+}
+
+async fn a_platform_is_kept_and_filled_in_later(bench: &Bench) {
+    let app = repository("app");
+    let platform =
+        |architecture: &str| Some(Platform { architecture: architecture.into(), os: "linux".into(), variant: None });
+    let of = |platform| NewManifest { platform, ..image(&["one"]) };
+    let key_of = |new: NewManifest| async {
+        let digest = bench.put(&repository("app"), new, None).await;
+        let key = bench.key(&app).await;
+        bench.meta.read(move |s| s.manifest_detail(key, &digest)).await.expect("read").expect("there").platform
+    };
+    assert_eq!(key_of(of(None)).await, None);
+    assert_eq!(key_of(of(platform("amd64"))).await, platform("amd64"));
+    assert_eq!(key_of(of(None)).await, platform("amd64"), "it stays known");
+    assert_eq!(key_of(of(platform("other"))).await, platform("amd64"), "the bytes are the same");
+}
+
+async fn an_index_says_what_it_names(bench: &Bench) {
+    let app = repository("app");
+    let children = ["amd64", "arm64"].map(|architecture| {
+        let mut child = descriptor(architecture, media_type::OCI_MANIFEST);
+        child["platform"] = serde_json::json!({ "architecture": architecture, "os": "linux" });
+        child
+    });
+    let plain = descriptor("plain", media_type::OCI_MANIFEST);
+    let manifests = [&children[0], &children[1], &plain];
+    let index = manifest(&serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests,
+    }));
+    let digest = bench.put(&app, index, None).await;
+    let key = bench.key(&app).await;
+    let found = bench.meta.read(move |s| s.manifest_detail(key, &digest)).await.expect("read").expect("there");
+    let said: Vec<_> = found.children.iter().map(|child| child.platform.as_ref().map(|p| &*p.architecture)).collect();
+    assert_eq!(said, [Some("amd64"), Some("arm64"), None]);
+    assert_eq!(found.children[2].digest, Digest::sha256(b"plain"));
+    let listed = bench.meta.read(move |s| s.manifests(key, Order::Name, None, MANY)).await.expect("read");
+    assert_eq!(listed.manifests, [found]);
+}
+
+async fn a_page_of_large_manifests_is_a_short_one(bench: &Bench) {
+    let app = repository("app");
+    for salt in 0..6 {
+        let mut large = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "layers": [],
+            "config": descriptor("{}", media_type::OCI_EMPTY), "annotations": { "salt": salt.to_string() },
+        });
+        large["annotations"]["bulk"] = "x".repeat(limits::MANIFEST_BYTES_MAX - 1_000).into();
+        bench.put(&app, manifest(&large), None).await;
+    }
+    let key = bench.key(&app).await;
+    let page = bench.meta.read(move |s| s.manifests(key, Order::Name, None, MANY)).await.expect("read");
+    assert_eq!((page.manifests.len(), page.more), (4, true));
+    assert_eq!(walk(bench, key, Order::Newest, MANY).await.len(), 6);
 }
 
 async fn referrers_are_listed_by_type_and_in_pages(bench: &Bench) {
@@ -142,7 +296,7 @@ async fn referrers_are_listed_by_type_and_in_pages(bench: &Bench) {
     assert_eq!(found, all);
     assert!(!found.contains(&elsewhere), "referrers are of one repository");
     assert_eq!(bench.meta.read(move |s| s.referrer_digests(key, &subject, 4)).await.expect("read"), all[..4]);
-    let listed = bench.meta.read(move |s| s.manifests(key, None, MANY)).await.expect("read");
+    let listed = bench.meta.read(move |s| s.manifests(key, Order::Name, None, MANY)).await.expect("read").manifests;
     assert_eq!(listed.iter().filter(|manifest| manifest.subject == Some(subject)).count(), 10);
     bench.delete_manifest(&app, all[0]).await;
     let left = bench.meta.read(move |s| s.referrers(key, &subject, None, None, MANY)).await.expect("read");

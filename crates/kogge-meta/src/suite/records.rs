@@ -1,4 +1,4 @@
-//! Jobs, settings, principals and upload sessions.
+//! Jobs, settings and upload sessions.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use kogge_types::{Algorithm, Clock, Hasher};
 
 use crate::change::Commit;
 use crate::error::MetaError;
-use crate::principal::Assignment;
 use crate::suite::{Bench, MANY, cases, repository, upload_id};
 use crate::upload::UploadRecord;
 
@@ -15,8 +14,6 @@ cases! {
     a_failed_job_says_so
     leases_are_freed
     the_first_setting_is_settled
-    a_principal_is_put_and_its_epoch_grows
-    a_principal_is_deleted_with_its_roles
     an_upload_lives_and_ends
     a_superseded_writer_cannot_advance
     idle_uploads_are_found
@@ -90,52 +87,6 @@ async fn the_first_setting_is_settled(bench: &Bench) {
     }
     bench.write(|tx, _| tx.put_setting("key", b"three").map(Commit::quiet)).await;
     assert_eq!(get().await.as_deref(), Some(&b"three"[..]));
-}
-
-fn assignment(role: &str, pattern: &str) -> Assignment {
-    Assignment { role: role.to_owned(), registry: None, repositories: pattern.parse().expect("a pattern") }
-}
-
-async fn put(bench: &Bench, id: u8, name: &'static str, secret: &'static str, assignments: Vec<Assignment>) {
-    bench
-        .write(move |tx, _| {
-            let change = tx.put_principal(&[id; 16], name, secret, &assignments)?;
-            Ok(Commit::new((), vec![change]))
-        })
-        .await;
-}
-
-async fn a_principal_is_put_and_its_epoch_grows(bench: &Bench) {
-    let in_one = Assignment { registry: Some(bench.registry.id), ..assignment("AcrPush", "team/*") };
-    put(bench, 1, "bob", "s1", vec![assignment("AcrPull", "*"), in_one.clone()]).await;
-    put(bench, 2, "alice", "s2", vec![]).await;
-    let found = bench.meta.read(|s| s.principals()).await.expect("read");
-    assert_eq!(found.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["alice", "bob"]);
-    assert_eq!((found[1].id, found[1].secret.as_str()), ([1; 16], "s1"));
-    assert_eq!(found[1].assignments, [assignment("AcrPull", "*"), in_one]);
-    let epoch = found[1].epoch;
-    put(bench, 3, "bob", "s3", vec![assignment("Owner", "one")]).await;
-    let found = bench.meta.read(|s| s.principals()).await.expect("read");
-    assert_eq!(found.len(), 2);
-    assert_eq!((found[1].id, found[1].secret.as_str()), ([1; 16], "s3"), "its identity stays");
-    assert!(found[1].epoch > epoch);
-    assert_eq!(found[1].assignments, [assignment("Owner", "one")]);
-}
-
-async fn a_principal_is_deleted_with_its_roles(bench: &Bench) {
-    put(bench, 1, "bob", "s1", vec![assignment("Owner", "*")]).await;
-    let deleted = || {
-        bench.write(|tx, _| {
-            let change = tx.delete_principal("bob")?;
-            Ok(Commit::new(change.is_some(), change.into_iter().collect()))
-        })
-    };
-    assert!(deleted().await);
-    assert!(!deleted().await);
-    assert!(bench.meta.read(|s| s.principals()).await.expect("read").is_empty());
-    put(bench, 2, "bob", "s1", vec![]).await;
-    let found = bench.meta.read(|s| s.principals()).await.expect("read");
-    assert_eq!((found[0].id, found[0].assignments.len()), ([2; 16], 0), "another of the same name has none of it");
 }
 
 fn upload(bench: &Bench) -> UploadRecord {

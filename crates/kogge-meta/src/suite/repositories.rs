@@ -1,15 +1,14 @@
-//! Registries and repositories: made, listed, locked, deleted.
+//! Repositories: made, listed, locked, deleted.
 
-use kogge_types::{RegistryId, RepositoryName, RepositoryPattern};
+use kogge_types::{RepositoryName, RepositoryPattern};
 
 use crate::attributes::Attributes;
 use crate::change::Commit;
 use crate::error::MetaError;
 use crate::repository::RepositoryDetail;
-use crate::suite::{Bench, MANY, cases, image, put_registry, repository, tag};
+use crate::suite::{Bench, MANY, cases, image, repository, tag};
 
 cases! {
-    a_registry_keeps_its_identity
     a_repository_is_listed_while_it_holds_manifests
     names_come_in_pages
     patterns_select_what_they_match
@@ -17,20 +16,8 @@ cases! {
     an_unlisted_repository_is_not_listed
     attributes_of_a_repository_hold_for_what_is_in_it
     a_locked_thing_is_found
+    a_repository_ends_with_its_last_manifest
     a_deleted_repository_takes_all_and_a_new_one_has_nothing_of_it
-}
-
-async fn a_registry_keeps_its_identity(bench: &Bench) {
-    let again = bench.meta.write(|tx| {
-        let (registry, change) =
-            tx.put_registry(RegistryId::from_bytes([9; 16]), &"default".parse().expect("a name"), true)?;
-        Ok::<_, MetaError>(Commit::new(registry, vec![change]))
-    });
-    let again = again.await.expect("taken");
-    assert_eq!((again.key, again.id, again.anonymous_pull), (bench.registry.key, bench.registry.id, true));
-    let other = put_registry(&bench.meta, "another").await;
-    let all = bench.meta.read(|s| s.registries()).await.expect("read");
-    assert_eq!(all, [other, again], "by name");
 }
 
 async fn names(bench: &Bench, patterns: &[RepositoryPattern], after: &str, limit: usize) -> Vec<String> {
@@ -185,6 +172,32 @@ async fn attributes_of_a_repository_hold_for_what_is_in_it(bench: &Bench) {
         }
         assert_eq!(bench.meta.read(move |s| s.repository_attributes(key)).await.expect("read"), attributes);
     }
+}
+
+async fn a_repository_ends_with_its_last_manifest(bench: &Bench) {
+    let app = repository("app");
+    let one = bench.push(&app, &["one"], Some("v1")).await;
+    let two = bench.push(&app, &["two"], None).await;
+    let unread = Attributes { read_enabled: false, ..Attributes::OPEN };
+    set(bench, &app, unread).await;
+    let (registry, key) = (bench.registry.key, bench.key(&app).await);
+    let detail = || {
+        let name = repository("app");
+        bench.meta.read(move |s| s.repository_detail(registry, &name))
+    };
+    let first = detail().await.expect("read").expect("there");
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    bench.delete_manifest(&app, one).await;
+    assert_eq!(detail().await.expect("read").expect("there").attributes, unread);
+    assert!(bench.links(&app, &kogge_types::Digest::sha256(b"two")).await, "what is cached shows the attributes");
+    bench.delete_manifest(&app, two).await;
+    assert_eq!(detail().await.expect("read"), None);
+    let new = bench.put(&app, image(&["two"]), None).await;
+    let again = detail().await.expect("read").expect("there");
+    assert_eq!((again.key, again.attributes), (key, Attributes::OPEN), "the blobs that were pushed to it are there");
+    assert_eq!(again.created_at_us, first.created_at_us + 1_000_000);
+    assert_eq!(bench.resolve(&app, &new.to_string()).await, Some(new));
+    assert!(bench.links(&app, &kogge_types::Digest::sha256(b"two")).await);
 }
 
 async fn a_locked_thing_is_found(bench: &Bench) {

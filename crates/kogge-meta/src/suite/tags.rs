@@ -1,13 +1,17 @@
 //! Tags: set, moved, listed, taken away.
 
+use kogge_types::Digest;
+
 use crate::attributes::Attributes;
 use crate::change::Commit;
+use crate::page::{Cursor, Order};
 use crate::suite::{Bench, MANY, cases, repository, tag};
 
 cases! {
     a_tag_is_set_and_moved
     a_tag_is_taken_away_alone
     tags_are_listed_in_byte_order_and_pages
+    tags_are_listed_by_time_and_of_one_manifest
     an_unlisted_tag_is_served_and_not_listed
     attributes_of_a_tag_are_kept
     a_tag_belongs_to_one_repository
@@ -79,6 +83,55 @@ async fn tags_are_listed_in_byte_order_and_pages(bench: &Bench) {
     assert_eq!(page("v11", 1).await.expect("read"), ["v2"], "after a name that is not there");
     assert!(page("v2", 1).await.expect("read").is_empty(), "after the last");
     assert!(page("", 0).await.expect("read").is_empty(), "a page of nothing");
+}
+
+/// The names of all pages of `limit`, one after the other.
+async fn walk(bench: &Bench, digest: Option<Digest>, order: Order, limit: usize) -> Vec<String> {
+    let key = bench.key(&repository("app")).await;
+    let (mut walked, mut after) = (Vec::new(), None);
+    loop {
+        let page = bench.meta.read(move |s| s.tags(key, digest.as_ref(), order, after.as_ref(), limit));
+        let page = page.await.expect("read");
+        assert!(page.len() <= limit);
+        let Some(last) = page.last() else { return walked };
+        after = Some(Cursor { item: last.name.to_string(), updated_at_us: last.detail.updated_at_us });
+        walked.extend(page.iter().map(|tag| tag.name.to_string()));
+    }
+}
+
+async fn tags_are_listed_by_time_and_of_one_manifest(bench: &Bench) {
+    let app = repository("app");
+    let mut digests = Vec::new();
+    for (name, blob) in [("b", "one"), ("a", "two"), ("d", "one"), ("hidden", "one"), ("c", "two"), ("e", "one")] {
+        digests.push(bench.push(&app, &[blob], Some(name)).await);
+        // c and e are of one time.
+        if name != "c" {
+            bench.clock.advance(std::time::Duration::from_secs(1));
+        }
+    }
+    bench.push(&app, &["two"], Some("b")).await;
+    set(bench, "hidden", Attributes { list_enabled: false, ..Attributes::OPEN }).await;
+    let (one, two) = (digests[0], digests[1]);
+    let cases: [(Option<Digest>, Order, &[&str]); 9] = [
+        (None, Order::Name, &["a", "b", "c", "d", "e"]),
+        (None, Order::Oldest, &["a", "d", "c", "e", "b"]),
+        (None, Order::Newest, &["b", "e", "c", "d", "a"]),
+        (Some(one), Order::Name, &["d", "e"]),
+        (Some(one), Order::Oldest, &["d", "e"]),
+        (Some(one), Order::Newest, &["e", "d"]),
+        (Some(two), Order::Name, &["a", "b", "c"]),
+        (Some(two), Order::Newest, &["b", "c", "a"]),
+        (Some(Digest::sha256(b"unknown")), Order::Newest, &[]),
+    ];
+    for (digest, order, expected) in cases {
+        for limit in 1..=6 {
+            assert_eq!(walk(bench, digest, order, limit).await, expected, "{digest:?} {order:?} in pages of {limit}");
+        }
+    }
+    let key = bench.key(&app).await;
+    let page = bench.meta.read(move |s| s.tags(key, None, Order::Name, None, MANY)).await.expect("read");
+    let b = bench.meta.read(move |s| s.tag(key, &tag("b"))).await.expect("read").expect("there");
+    assert_eq!((page[1].name.as_str(), &page[1].detail), ("b", &b));
 }
 
 async fn an_unlisted_tag_is_served_and_not_listed(bench: &Bench) {

@@ -7,15 +7,31 @@ use kogge_types::{Digest, RepositoryName, RepositoryPattern};
 use crate::attributes::Attributes;
 use crate::change::Commit;
 use crate::error::{MetaError, Result};
+use crate::manifest::NewManifest;
 use crate::meta::STATE_FILE;
+use crate::page::{Cursor, Order};
 use crate::sql::observed::{self, Observed};
 use crate::sql::{Snapshot, Value};
 use crate::suite::{Bench, MANY, copy_id, image, referrer, repository, tag};
-use crate::tests::bench;
+use crate::tests::{bench, resources};
 
 /// Tables that grow with what is stored.
-const LARGE: [&str; 9] =
-    ["repositories", "manifests", "tags", "tombstones", "blobs", "links", "manifest_blobs", "condemned", "journal"];
+const LARGE: [&str; 14] = [
+    "repositories",
+    "manifests",
+    "tags",
+    "tombstones",
+    "blobs",
+    "links",
+    "manifest_blobs",
+    "condemned",
+    "journal",
+    "resources",
+    "resource_properties",
+    "resource_tombstones",
+    "credentials",
+    "grants",
+];
 
 /// Runs the reads that a busy registry runs.
 fn read_all(s: &Snapshot<'_>, bench: &BenchKeys) -> Result<()> {
@@ -23,7 +39,21 @@ fn read_all(s: &Snapshot<'_>, bench: &BenchKeys) -> Result<()> {
     s.manifest(registry, app, &"v1".parse().unwrap())?;
     s.manifest(registry, app, &digest.to_string().parse().unwrap())?;
     s.manifest_attributes(key, digest)?;
-    s.manifests(key, Some(digest), 100)?;
+    for order in [Order::Name, Order::Newest, Order::Oldest] {
+        for updated_at_us in [0, i64::MAX] {
+            s.manifests(key, order, Some(&Cursor { item: *digest, updated_at_us }), 100)?;
+            s.tags(key, None, order, Some(&Cursor { item: "v".to_owned(), updated_at_us }), 100)?;
+            s.tags(key, Some(digest), order, Some(&Cursor { item: "v".to_owned(), updated_at_us }), 100)?;
+        }
+    }
+    s.manifest_detail(key, digest)?;
+    s.is_referrer(registry, app, digest)?;
+    for digest in [digest, &Digest::sha256(b"absent")] {
+        s.manifest_updated_at(registry, key, app, digest)?;
+    }
+    for name in ["v1", "absent"] {
+        s.tag_updated_at(registry, key, app, &tag(name))?;
+    }
     s.referrers(key, digest, None, Some(digest), 100)?;
     s.referrer_digests(key, digest, 100)?;
     s.tag(key, &tag("v1"))?;
@@ -47,6 +77,9 @@ fn read_all(s: &Snapshot<'_>, bench: &BenchKeys) -> Result<()> {
     s.journal_head()?;
     s.journal_after(1, 100)?;
     s.cursor("gc")?;
+    s.held_blobs(Some((digest, key)), 100)?;
+    s.held_manifests(1, 100)?;
+    s.is_held_within(registry, &"a/*".parse().unwrap(), digest)?;
     Ok(())
 }
 
@@ -107,6 +140,7 @@ async fn no_statement_of_a_busy_path_looks_through_a_whole_table() {
     bench.put(&app, referrer(&digest, "application/signature", 0), None).await;
     let mut statements = statements_of_reads(&bench, digest).await;
     statements.extend(statements_of_writes(&bench, digest).await);
+    statements.extend(resources::statements(&bench).await);
     let distinct: BTreeSet<String> = statements.into_iter().map(|observed| observed.sql).collect();
     assert!(distinct.len() > 60, "the hook sees statements: {}", distinct.len());
     let connection = rusqlite::Connection::open(folders.root.path().join("0").join(STATE_FILE)).unwrap();
@@ -131,7 +165,7 @@ fn in_order(sql: &str) -> bool {
 
 /// Statements that sort what one manifest or one blob has, not what the registry has.
 fn sorts_little(sql: &str) -> bool {
-    sql.contains("FROM tags WHERE repository_id = ?1 AND digest = ?2")
+    sql.contains("FROM tags WHERE repository_id = ?1 AND digest = ")
 }
 
 /// Whether `name` is a large table, by itself or as the alias that `sql` gives it.
@@ -158,7 +192,17 @@ async fn fill(bench: &Bench, from: usize, to: usize) {
             tx.execute(
                 &format!(
                     "INSERT INTO tags (repository_id, name, digest, attributes, created_at, updated_at, stamp, origin)
-                     {numbers} SELECT ?3, printf('t%08d', i * 7919 % 10000019), x'01', 15, 0, 0, 0, 1 FROM n"
+                     {numbers} SELECT ?3, printf('t%08d', i * 7919 % 10000019), ?4, 15, 0, i * 7907 % 10000019, 0, 1
+                     FROM n"
+                ),
+                &[Value::from(from), Value::from(to), Value::from(key.0), Value::from(&Digest::sha256(b"many"))],
+            )?;
+            tx.execute(
+                &format!(
+                    "INSERT INTO manifests (repository_id, digest, media_type, config_media_type, content_bytes,
+                         attributes, created_at, updated_at, stamp, origin, body)
+                     {numbers} SELECT ?3, unhex(printf('01%064x', i * 7919 % 10000019)), 'm', 'c', 0, 15, 0,
+                         i * 7907 % 10000019, 0, 1, x'7b7d' FROM n"
                 ),
                 &[Value::from(from), Value::from(to), Value::from(key.0)],
             )?;
@@ -183,10 +227,30 @@ async fn steps(bench: &Bench, count: usize) -> Vec<(&'static str, i64)> {
                 assert_eq!(found.unwrap().len(), expected, "{name}");
                 (name, statements.iter().map(|statement| statement.steps).sum())
             };
+            let tags = |s: &Snapshot<'_>, order, at_us: Option<i64>| {
+                let after = at_us.map(|updated_at_us| Cursor { item: String::new(), updated_at_us });
+                let found = s.tags(key, None, order, after.as_ref(), 100)?;
+                Ok(found.into_iter().map(|tag| tag.name.to_string()).collect())
+            };
+            let of_manifest = |s: &Snapshot<'_>, content: &[u8], order| {
+                let found = s.tags(key, Some(&Digest::sha256(content)), order, None, 100)?;
+                Ok(found.into_iter().map(|tag| tag.name.to_string()).collect())
+            };
+            let manifests = |s: &Snapshot<'_>, order, at_us: Option<i64>| {
+                let after = at_us.map(|updated_at_us| Cursor { item: Digest::sha256(b"middle"), updated_at_us });
+                let found = s.manifests(key, order, after.as_ref(), 100)?.manifests;
+                Ok(found.into_iter().map(|manifest| manifest.digest.to_string()).collect())
+            };
             let middle = |prefix: &str| format!("{prefix}05000000");
             vec![
                 measure("tags", &|| s.tag_names(key, "", 100), 100),
                 measure("tags from the middle", &|| s.tag_names(key, &middle("t"), 100), 100),
+                measure("tags by time", &|| tags(s, Order::Newest, None), 100),
+                measure("tags of a manifest", &|| of_manifest(s, b"{}", Order::Newest), 1),
+                measure("tags of a manifest of many", &|| of_manifest(s, b"many", Order::Name), 100),
+                measure("tags by time from the middle", &|| tags(s, Order::Newest, Some(5_000_000)), 100),
+                measure("manifests by time", &|| manifests(s, Order::Oldest, None), 100),
+                measure("manifests by time from the middle", &|| manifests(s, Order::Oldest, Some(500_000)), 100),
                 measure("repositories", &|| s.repository_names(registry, &[RepositoryPattern::All], "", 100), 100),
                 measure(
                     "repositories from the middle",
@@ -204,6 +268,7 @@ async fn steps(bench: &Bench, count: usize) -> Vec<(&'static str, i64)> {
 async fn a_page_costs_the_same_at_any_size() {
     let (_folders, bench) = bench().await;
     bench.push(&repository("app"), &["one"], None).await;
+    bench.put(&repository("app"), NewManifest { digest: Digest::sha256(b"{}"), ..image(&["one"]) }, Some("z")).await;
     bench.push(&repository("zeta/one"), &["one"], None).await;
     let (small, large) =
         if std::env::var_os("KOGGE_TEST_LONG").is_some() { (2_000, 1_000_000) } else { (2_000, 20_000) };
