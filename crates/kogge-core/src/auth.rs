@@ -1,9 +1,14 @@
 //! Who asks, and whether they may: one decision function, tokens, logins.
 
+pub mod condition;
 pub(crate) mod keys;
 pub(crate) mod login;
+pub mod passwords;
 pub mod policy;
-mod throttle;
+pub mod role;
+pub mod scope_map;
+pub mod subject;
+pub(crate) mod throttle;
 pub mod token;
 
 use std::net::IpAddr;
@@ -12,9 +17,10 @@ use std::time::Duration;
 
 use kogge_meta::Registry;
 use kogge_types::access::Actions;
-use kogge_types::{Action, RegistryId, RepositoryName, RepositoryPattern, ResourceScope, Scope};
+use kogge_types::{Action, RegistryId, RepositoryName, RepositoryPattern, ResourceId, ResourceScope, Scope};
 
-use crate::auth::policy::{Policy, PrincipalId};
+use crate::auth::policy::{Denial, Policy};
+use crate::auth::subject::{PrincipalId, Subject};
 use crate::core::Core;
 use crate::error::Result;
 
@@ -43,6 +49,8 @@ pub enum LoginError {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(crate) principal: PrincipalId,
+    /// The groups that an outside issuer vouches for.
+    pub(crate) groups: Arc<[[u8; 16]]>,
     /// For logs.
     name: Arc<str>,
     /// What a token bounds the caller to, in one registry. A caller with a password is not bounded.
@@ -78,7 +86,25 @@ impl Caller {
     }
 
     pub(crate) fn new(principal: PrincipalId, name: Arc<str>, bound: Option<Arc<Bound>>) -> Self {
-        Self { principal, name, bound, until_us: None }
+        Self { principal, groups: Arc::default(), name, bound, until_us: None }
+    }
+
+    #[must_use]
+    pub(crate) fn in_groups(self, groups: Arc<[[u8; 16]]>) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// The caller's id in the directory, where it has one.
+    pub fn object_id(&self) -> Option<ResourceId> {
+        match self.principal {
+            PrincipalId::Directory(id) | PrincipalId::Outside(id) => Some(ResourceId::from_bytes(id)),
+            PrincipalId::Anonymous | PrincipalId::Token(_) | PrincipalId::AdminUser(_) => None,
+        }
+    }
+
+    /// Who the caller is, as the policy asks.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { id: self.principal, groups: &self.groups }
     }
 
     #[must_use]
@@ -109,7 +135,7 @@ impl Caller {
         repository: Option<&RepositoryName>,
     ) -> bool {
         self.bound.as_ref().is_none_or(|bound| bound.covers(registry, action, repository))
-            && policy.authorize(self.principal, registry, action, repository).is_ok()
+            && policy.authorize(self.subject(), registry, action, repository).is_ok()
     }
 
     /// The repositories that the caller's token names; `None` when nothing bounds it.
@@ -124,7 +150,12 @@ impl Caller {
 
     /// The repositories that the caller may list.
     pub(crate) fn listable(&self, policy: &Policy, registry: &Registry) -> Vec<RepositoryPattern> {
-        policy.listable(self.principal, registry)
+        policy.listable(self.subject(), registry)
+    }
+
+    /// Whether a listing may show the repository of this name.
+    pub(crate) fn may_list(&self, policy: &Policy, registry: &Registry, name: &str) -> bool {
+        name.parse().is_ok_and(|name| policy.may_list(self.subject(), registry, &name))
     }
 }
 
@@ -148,12 +179,12 @@ impl Core {
 
     /// Whether `caller` runs the deployment, and shows its password for it: a token may have got around.
     pub fn operates(&self, caller: &Caller) -> bool {
-        !caller.is_bounded() && self.policy.load().operates(caller.principal)
+        !caller.is_bounded() && self.policy.load().operates(caller.subject())
     }
 
     /// Whether the caller's roles allow `action`, whatever its token is bounded to: what another token could do.
     pub fn could(&self, caller: &Caller, registry: &Registry, action: Action, repository: &RepositoryName) -> bool {
-        self.policy.load().authorize(caller.principal, registry, action, Some(repository)).is_ok()
+        self.policy.load().authorize(caller.subject(), registry, action, Some(repository)).is_ok()
     }
 
     /// Whether `caller` may do `action` on `repository`, or on the registry itself.
@@ -165,6 +196,26 @@ impl Core {
         repository: Option<&RepositoryName>,
     ) -> bool {
         caller.allows(&self.policy.load(), registry, action, repository)
+    }
+
+    /// Why the policy does not let `caller` do `action`; `None` when only the bound of its token forbids it, or nothing.
+    pub fn denial(
+        &self,
+        caller: &Caller,
+        registry: &Registry,
+        action: Action,
+        repository: Option<&RepositoryName>,
+    ) -> Option<Denial> {
+        self.policy.load().authorize(caller.subject(), registry, action, repository).err()
+    }
+
+    /// Whether `caller` may do `action` of the management API on the resource at `scope`, a path in lower case. Who comes
+    /// with a token for the data plane may do nothing there.
+    pub fn authorize_management(&self, caller: &Caller, action: &str, scope: &str) -> Result<(), Denial> {
+        if caller.is_bounded() {
+            return Err(Denial::NoRole);
+        }
+        self.policy.load().authorize_management(caller.subject(), action, scope)
     }
 }
 

@@ -97,8 +97,11 @@ impl Core {
     /// Gives `target` the right to a blob that `source` has (a cross-repository mount). False when `source` has it
     /// not.
     pub async fn mount_blob(&self, target: &Target, source: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let Some(link) = self.meta.link(target.registry.key, source, digest).await? else { return Ok(false) };
+        let charge = self.charge_blob(target, digest, link.size).await?;
         let (target, source, digest, end) = (target.clone(), source.clone(), *digest, self.grace_end_us());
-        self.meta
+        let mounted = self
+            .meta
             .write(move |tx| {
                 let registry = target.registry.key;
                 let Some(link) = tx.link(registry, &source, &digest)? else { return Ok(Commit::quiet(false)) };
@@ -106,9 +109,13 @@ impl Core {
                 let repository = tx.take_repository(registry, &target.repository)?;
                 lock::require_write(tx.repository_attributes(repository)?)?;
                 tx.link_blob(registry, repository, &target.repository, &digest, end)?;
-                Ok(Commit::quiet(true))
+                Ok::<_, Error>(Commit::quiet(true))
             })
-            .await
+            .await?;
+        if mounted {
+            charge.settle();
+        }
+        Ok(mounted)
     }
 
     /// A repository that `caller` may pull from and that has the blob: where an anonymous mount may take it.

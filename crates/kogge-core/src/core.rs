@@ -8,12 +8,16 @@ use kogge_store::BlobStore;
 use kogge_types::{Clock, Entropy, RegistryId, RegistryName, RepositoryName, clock, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{AuditSettings, Recorder};
 use crate::auth::keys::SigningKeys;
 use crate::auth::login::Logins;
 use crate::auth::policy::PolicyCell;
 use crate::auth::token::TokenCache;
+use crate::directory::{self, Deployment};
 use crate::error::{Error, Result};
 use crate::gc::Counters;
+use crate::identity::Identity;
+use crate::quota::UsageBook;
 use crate::seal::KeyEncryptionKey;
 use crate::session::Sessions;
 use crate::turn::Pending;
@@ -38,6 +42,8 @@ pub struct Settings {
     pub anonymous_pull: bool,
     /// Whether an image may name blobs that its repository does not hold.
     pub sparse_images: bool,
+    /// Bytes that each registry may hold that has no quota for `*` of its own.
+    pub registry_bytes: Option<u64>,
 }
 
 impl Default for Settings {
@@ -51,6 +57,7 @@ impl Default for Settings {
             journal_keep: Duration::from_secs(7 * 24 * 60 * 60),
             anonymous_pull: false,
             sparse_images: false,
+            registry_bytes: None,
         }
     }
 }
@@ -81,7 +88,10 @@ pub struct Core {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
     pub(crate) policy: PolicyCell,
+    pub(crate) deployment: Deployment,
+    pub(crate) kek: Arc<KeyEncryptionKey>,
     pub(crate) keys: SigningKeys,
+    pub(crate) identity: Identity,
     pub(crate) tokens: TokenCache,
     pub(crate) logins: Logins,
     /// Held for reading by whatever takes stored copies out of service or removes them, for writing by a backup.
@@ -93,8 +103,10 @@ pub struct Core {
     pub(crate) counters: Counters,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) pending: Pending,
+    pub(crate) usage: UsageBook,
     /// Permits for bodies that are hashed beside their reading.
     pub(crate) hash_threads: tokio::sync::Semaphore,
+    audit: std::sync::OnceLock<Recorder>,
 }
 
 impl Core {
@@ -105,21 +117,21 @@ impl Core {
         store: Arc<dyn BlobStore>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        kek: &KeyEncryptionKey,
+        kek: Arc<KeyEncryptionKey>,
         settings: Option<Settings>,
     ) -> Result<Arc<Self>> {
         let settings = settle_settings(&meta, settings).await?;
-        let keys = SigningKeys::settle(&meta, entropy.as_ref(), kek).await?;
+        let keys = SigningKeys::settle(&meta, &entropy, &kek, clock.now_us()).await?;
         let default: RegistryName = DEFAULT_REGISTRY.parse().expect("the default registry's name is valid");
         let id = RegistryId::from_bytes(clock::random(entropy.as_ref()));
         meta.write(move |tx| {
             if tx.registries()?.iter().any(|registry| registry.name == default) {
                 return Ok::<_, Error>(Commit::quiet(()));
             }
-            let (_, change) = tx.put_registry(id, &default, false)?;
-            Ok(Commit::new((), vec![change]))
+            directory::put_registry(tx, id, &default, false).map(|commit| commit.map(drop))
         })
         .await?;
+        let deployment = meta.read(Deployment::read).await?;
         let logins = Logins::new(Arc::clone(&clock), entropy.as_ref());
         let core = Self {
             policy: PolicyCell::default(),
@@ -129,18 +141,41 @@ impl Core {
             followed: std::sync::atomic::AtomicI64::new(0),
             counters: Counters::default(),
             sessions: Arc::new(Sessions::new(Arc::clone(&meta))),
+            identity: Identity::new(Arc::clone(&clock)),
             pending: Pending::default(),
+            usage: UsageBook::default(),
             hash_threads: tokio::sync::Semaphore::new(limits::HASH_THREADS_MAX),
+            audit: std::sync::OnceLock::new(),
             meta,
             store,
             clock,
             entropy,
             settings,
+            deployment,
+            kek,
             keys,
             logins,
         };
         core.reload_policy().await?;
         Ok(Arc::new(core))
+    }
+
+    /// Opens the audit. Before this, and without it, nothing is recorded; a second call changes nothing.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or read.
+    pub async fn open_audit(&self, settings: AuditSettings) -> std::io::Result<()> {
+        let clock = Arc::clone(&self.clock);
+        let opening = tokio::task::spawn_blocking(move || Recorder::open(settings, clock));
+        let recorder = opening.await.map_err(std::io::Error::other)??;
+        self.audit.get_or_init(|| recorder);
+        Ok(())
+    }
+
+    /// Who did what: takes events and answers questions about them.
+    pub fn audit(&self) -> &Recorder {
+        static OFF: Recorder = Recorder::off();
+        self.audit.get().unwrap_or(&OFF)
     }
 
     pub fn counters(&self) -> &Counters {

@@ -6,6 +6,8 @@ use kogge_meta::MetaError;
 use kogge_store::StoreError;
 use kogge_types::Code;
 
+use crate::audit::DenialReason;
+
 /// A refusal or a failure: what the caller is told, and what only the log gets.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -15,6 +17,8 @@ pub struct Error {
     pub message: String,
     /// Structured detail for the caller.
     pub detail: Option<serde_json::Value>,
+    /// Why the caller was refused, for the audit; `None` when it is no refusal or its code says why.
+    pub denial: Option<DenialReason>,
     /// For the log.
     #[source]
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -29,7 +33,12 @@ impl Error {
     }
 
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, source: None }
+        Self { code, message: message.into(), detail: None, denial: None, source: None }
+    }
+
+    #[must_use]
+    pub fn because(self, denial: DenialReason) -> Self {
+        Self { denial: Some(denial), ..self }
     }
 
     #[must_use]
@@ -59,6 +68,7 @@ impl From<MetaError> for Error {
     fn from(error: MetaError) -> Self {
         match error {
             MetaError::NoSpace => Self::full(error),
+            MetaError::RegistryGone => Self::of(Code::HostUnknown),
             MetaError::Stopped | MetaError::Undone => Self::caused(Code::Unavailable, error),
             MetaError::Engine { .. } | MetaError::Newer { .. } | MetaError::Corrupt { .. } | MetaError::Io(_) => {
                 Self::internal(error)

@@ -68,9 +68,9 @@ pub(crate) async fn open_with(
         Environment { clock: Arc::clone(&clock), entropy: Arc::new(SystemEntropy), boot: boot.to_owned() };
     let meta = Arc::new(Meta::open(root, &environment).unwrap());
     let store = FaultyStore::new(Arc::new(DiskStore::open(&root.join("store")).unwrap()));
-    let kek = KeyEncryptionKey::new(&[7; 32]);
+    let kek = Arc::new(KeyEncryptionKey::new(&[7; 32]));
     let core =
-        Core::open(Arc::clone(&meta), Arc::new(store.clone()), clock, Arc::new(SystemEntropy), &kek, Some(settings));
+        Core::open(Arc::clone(&meta), Arc::new(store.clone()), clock, Arc::new(SystemEntropy), kek, Some(settings));
     (core.await.unwrap(), meta, store)
 }
 

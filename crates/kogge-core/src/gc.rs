@@ -194,9 +194,19 @@ impl Core {
                     acted = true;
                     self.reclaim_repository(registry, repository).await?;
                 }
+                Event::RegistryDeleted { registry, .. } => {
+                    acted = true;
+                    self.reclaim_registry(registry).await?;
+                }
                 Event::RegistryPut { .. }
                 | Event::PrincipalPut { .. }
                 | Event::PrincipalDeleted { .. }
+                | Event::EpochRaised { .. }
+                | Event::GroupMemberSet { .. }
+                | Event::ResourcePut { .. }
+                | Event::ResourceDeleted { .. }
+                | Event::CredentialPut { .. }
+                | Event::CredentialDeleted { .. }
                 | Event::ManifestPut { .. }
                 | Event::TagSet { .. }
                 | Event::TagDeleted { .. }
@@ -217,6 +227,15 @@ impl Core {
                 Ok::<_, Error>(Commit::quiet(true))
             })
             .await
+    }
+
+    /// Takes apart what a deleted registry held, step by step.
+    async fn reclaim_registry(&self, registry: RegistryId) -> Result<()> {
+        let step = move |tx: &mut kogge_meta::Tx<'_>| {
+            tx.reclaim_deleted_registry(&registry, limits::WORK_BATCH_ROWS).map(Commit::quiet)
+        };
+        while self.meta.write(step).await? {}
+        Ok(())
     }
 
     /// Takes apart what deleted repositories of this name held, step by step.

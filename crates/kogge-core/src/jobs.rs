@@ -33,20 +33,34 @@ const PRUNE_ROWS: usize = 10_000;
 pub enum JobKind {
     CollectGarbage,
     ExpireUploads,
+    MeasureUsage,
     PruneJournal,
+    PurgeGrants,
+    RotateKeys,
     Scrub,
     SweepOrphans,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 5] =
-        [Self::CollectGarbage, Self::ExpireUploads, Self::PruneJournal, Self::Scrub, Self::SweepOrphans];
+    pub const ALL: [Self; 8] = [
+        Self::CollectGarbage,
+        Self::ExpireUploads,
+        Self::MeasureUsage,
+        Self::PruneJournal,
+        Self::PurgeGrants,
+        Self::RotateKeys,
+        Self::Scrub,
+        Self::SweepOrphans,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CollectGarbage => "collect-garbage",
             Self::ExpireUploads => "expire-uploads",
+            Self::MeasureUsage => "measure-usage",
             Self::PruneJournal => "prune-journal",
+            Self::PurgeGrants => "purge-grants",
+            Self::RotateKeys => "rotate-keys",
             Self::Scrub => "scrub",
             Self::SweepOrphans => "sweep-orphans",
         }
@@ -55,7 +69,10 @@ impl JobKind {
     fn interval(self, core: &Core) -> Duration {
         match self {
             Self::CollectGarbage => core.settings.gc_interval,
-            Self::ExpireUploads | Self::PruneJournal | Self::Scrub => Duration::from_secs(60 * 60),
+            Self::MeasureUsage => core.usage.interval(),
+            Self::ExpireUploads | Self::PruneJournal | Self::PurgeGrants | Self::RotateKeys | Self::Scrub => {
+                Duration::from_secs(60 * 60)
+            }
             // An orphan is one only after the grace, so that more often would find no more.
             Self::SweepOrphans => core.settings.gc_grace.clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX),
         }
@@ -65,7 +82,10 @@ impl JobKind {
         match self {
             Self::CollectGarbage => core.collect_garbage().await.map(|_| ()),
             Self::ExpireUploads => core.expire_uploads().await.map(|_| ()),
+            Self::MeasureUsage => core.measure_usage().await,
             Self::PruneJournal => core.prune_journal().await,
+            Self::PurgeGrants => core.purge_grants().await,
+            Self::RotateKeys => core.rotate_old_keys().await,
             Self::Scrub if core.settings.scrub_bytes_per_second == 0 => Ok(()),
             Self::Scrub => core.scrub(false).await.map(|_| ()),
             Self::SweepOrphans => core.sweep_orphans().await.map(|_| ()),
@@ -88,6 +108,7 @@ pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
     for kind in JobKind::ALL {
         tasks.spawn(repeat(Arc::clone(&core), kind, stop.clone()));
     }
+    tasks.spawn(crate::audit::follow(Arc::clone(&core), stop.clone()));
     tasks.spawn(follow(core, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

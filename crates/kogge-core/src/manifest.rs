@@ -68,15 +68,18 @@ impl Core {
 
     /// Stores a manifest and sets its tags, all or nothing.
     pub async fn put_manifest(&self, target: &Target, put: PutManifest) -> Result<PutOutcome> {
-        let new = new_manifest(&put)?;
+        let mut new = new_manifest(&put)?;
+        new.platform = self.platform_of(target, &new.manifest).await;
         let outcome =
             PutOutcome { digest: new.digest, subject: new.manifest.subject.as_ref().map(|subject| subject.digest) };
         let mut tags = put.tags;
         if let Reference::Tag(tag) = &put.reference {
             tags.push(tag.clone());
         }
+        let charge = self.charge_manifest(target, &new.digest, new.body.len() as u64).await?;
         let (target, sparse) = (target.clone(), self.settings.sparse_images);
-        self.meta
+        let outcome = self
+            .meta
             .write(move |tx| {
                 let repository = tx.take_repository(target.registry.key, &target.repository)?;
                 lock::require_write(tx.repository_attributes(repository)?)?;
@@ -91,9 +94,11 @@ impl Core {
                 for tag in &tags {
                     changes.push(tx.set_tag(&target.registry, repository, &target.repository, tag, &new.digest)?);
                 }
-                Ok(Commit::new(outcome, changes))
+                Ok::<_, Error>(Commit::new(outcome, changes))
             })
-            .await
+            .await?;
+        charge.settle();
+        Ok(outcome)
     }
 
     /// Takes a tag away; the manifest stays.
@@ -136,7 +141,7 @@ impl Core {
     }
 }
 
-fn unknown(reference: &Reference) -> Error {
+pub(crate) fn unknown(reference: &Reference) -> Error {
     Error::of(Code::ManifestUnknown).with_detail(serde_json::json!({ "reference": reference.to_string() }))
 }
 
@@ -181,7 +186,7 @@ fn new_manifest(put: &PutManifest) -> Result<NewManifest> {
             Some(serde_json::to_string(&descriptor).map_err(Error::internal)?)
         }
     };
-    Ok(NewManifest { digest, manifest, body: put.body.clone(), referrer })
+    Ok(NewManifest { digest, manifest, body: put.body.clone(), referrer, platform: None })
 }
 
 fn require_condition(

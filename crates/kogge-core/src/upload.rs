@@ -268,10 +268,12 @@ impl Core {
             let message = format!("the content's digest is {found}, not {digest}");
             return Err(Error::new(Code::DigestInvalid, message));
         }
+        let charge = self.charge_blob(target, digest, record.bytes).await?;
         let known = *digest;
         if self.meta.read(move |snapshot| snapshot.blob(&known)).await?.is_some()
             && self.link_present(target, digest).await?
         {
+            charge.settle();
             return Ok(Committed::Present);
         }
         let copy = CopyId::from_bytes(clock::random(self.entropy.as_ref()));
@@ -292,7 +294,8 @@ impl Core {
         if recorded.as_ref().is_err_and(|error: &Error| error.code == Code::Disallowed) {
             self.store.remove(digest, copy).await?;
         }
-        recorded.map(|()| Committed::Stored)
+        recorded.map(|()| charge.settle())?;
+        Ok(Committed::Stored)
     }
 
     /// Links a blob that is stored already, whose content the client has just shown to have. False when it was

@@ -8,11 +8,12 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
 use aws_lc_rs::hmac;
-use kogge_meta::{Assignment, Commit, Registry};
+use kogge_meta::Registry;
 use kogge_types::{Clock, Code, Entropy, clock, limits};
 use tokio::sync::Semaphore;
 
-use crate::auth::policy::{Grant, PrincipalId};
+use crate::auth::policy::member::Member;
+use crate::auth::subject::PrincipalId;
 use crate::auth::throttle::Throttle;
 use crate::auth::{Caller, LoginError};
 use crate::core::Core;
@@ -39,6 +40,11 @@ impl Logins {
             remembered: Mutex::default(),
             checks: Arc::new(Semaphore::new(limits::PASSWORD_CHECKS_MAX)),
         }
+    }
+
+    /// Where failed logins are counted.
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     fn fingerprint(&self, secret: &str, password: &str) -> [u8; 32] {
@@ -112,16 +118,62 @@ impl Core {
         if name == TOKEN_USER {
             return Ok(self.verify_refresh_token(registry, password));
         }
+        if let Some(caller) = self.check_generated(registry, name, password) {
+            return Ok(Ok(caller));
+        }
+        self.check_person(name, password, client).await
+    }
+
+    /// Who shows a secret that was generated: the registry's admin user, one of its tokens, a service principal. Such
+    /// secrets are too long to be guessed, so that a good one is never held back.
+    fn check_generated(&self, registry: &Registry, name: &str, password: &str) -> Option<Caller> {
+        let (policy, now_us) = (self.policy.load(), self.now_us());
+        let is_admin = name.eq_ignore_ascii_case(registry.name.as_str());
+        if let Some(secrets) = policy.admin_user(registry.id).filter(|_| is_admin)
+            && secrets.fit(password, now_us)
+        {
+            let name = Arc::from(registry.name.as_str());
+            return Some(Caller::new(PrincipalId::AdminUser(registry.id), name, None));
+        }
+        if let Some(token) = policy.token_named(registry.id, name)
+            && token.enabled
+            && token.secrets.fit(password, now_us)
+        {
+            return Some(Caller::new(PrincipalId::Token(token.id), Arc::clone(&token.name), None));
+        }
+        let member = policy.member_named(name).filter(|member| member.enabled)?;
+        let fits = member.secrets.fit(password, now_us);
+        fits.then(|| Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None))
+    }
+
+    /// Who of the deployment logs in with a name and a password, or with an application id and a secret.
+    pub async fn check_directory_login(
+        &self,
+        name: &str,
+        password: &str,
+        client: IpAddr,
+    ) -> Result<Result<Caller, LoginError>> {
+        let member = self.policy.load().member_named(name).filter(|member| member.enabled).cloned();
+        match member.filter(|member| member.secrets.fit(password, self.now_us())) {
+            Some(member) => Ok(Ok(Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None))),
+            None => self.check_person(name, password, client).await,
+        }
+    }
+
+    /// A person's password: checked slowly, remembered briefly, failures held back.
+    async fn check_person(&self, name: &str, password: &str, client: IpAddr) -> Result<Result<Caller, LoginError>> {
         if name.len() > limits::USER_NAME_CHARS_MAX {
             // No user has such a name, and nothing is kept of it.
             return Ok(Err(LoginError::Password));
         }
-        let member = self.policy.load().member_named(name).cloned();
+        let person = |member: &&Arc<Member>| member.enabled && !member.password.is_empty();
+        let member = self.policy.load().member_named(name).filter(person).cloned();
+        let caller =
+            |member: &Member| Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None);
         if let Some(member) = &member {
-            let fingerprint = self.logins.fingerprint(&member.secret, password);
+            let fingerprint = self.logins.fingerprint(&member.password, password);
             if self.logins.remembers(&fingerprint) {
-                let principal = PrincipalId::User(member.id);
-                return Ok(Ok(Caller::new(principal, Arc::clone(&member.name), None)));
+                return Ok(Ok(caller(member)));
             }
         }
         let _admission = match self.logins.throttle.admit(name, client) {
@@ -129,13 +181,13 @@ impl Core {
             Err(retry_after) => return Ok(Err(LoginError::Throttled { retry_after })),
         };
         // An unknown name costs what a known one does.
-        let secret = member.as_ref().map_or_else(|| Arc::from(NOBODY), |member| Arc::clone(&member.secret));
+        let secret = member.as_ref().map_or_else(|| Arc::from(NOBODY), |member| Arc::clone(&member.password));
         let matches = self.logins.matches(secret, password).await?;
         match member.filter(|_| matches) {
             Some(member) => {
-                self.logins.remember(self.logins.fingerprint(&member.secret, password));
+                self.logins.remember(self.logins.fingerprint(&member.password, password));
                 self.logins.throttle.note_success(name, client);
-                Ok(Ok(Caller::new(PrincipalId::User(member.id), Arc::clone(&member.name), None)))
+                Ok(Ok(caller(&member)))
             }
             None => {
                 self.logins.throttle.note_failure(name, client);
@@ -144,52 +196,12 @@ impl Core {
         }
     }
 
-    /// Makes a user with a password and roles, or gives the one of that name new ones; its tokens are void then.
-    pub async fn put_user(&self, name: &str, password: &str, grants: &[Grant]) -> Result<()> {
-        if name.is_empty()
-            || name.len() > limits::USER_NAME_CHARS_MAX
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
-        {
-            return Err(Error::new(
-                Code::NameInvalid,
-                "a user name is at most 64 letters, digits, '-', '_', '.' and '@'",
-            ));
-        }
-        let secret = hash_password(self.entropy.as_ref(), password).await?;
-        let id = clock::random(self.entropy.as_ref());
-        let name = name.to_owned();
-        let assignments: Vec<_> = grants
-            .iter()
-            .map(|grant| Assignment {
-                role: grant.role.as_str().to_owned(),
-                registry: grant.registry,
-                repositories: grant.repositories.clone(),
-            })
-            .collect();
-        self.meta
-            .write(move |tx| {
-                let change = tx.put_principal(&id, &name, &secret, &assignments)?;
-                Ok::<_, Error>(Commit::new((), vec![change]))
-            })
-            .await?;
-        self.reload_policy().await
+    /// The form in which a person's password is kept: the PHC form of argon2id.
+    pub(crate) async fn hash_password(&self, password: &str) -> Result<String> {
+        hash_password(self.entropy.as_ref(), password).await
     }
 
-    /// Removes a user; its tokens are void at once. False when there is none of that name.
-    pub async fn delete_user(&self, name: &str) -> Result<bool> {
-        let name = name.to_owned();
-        let deleted = self
-            .meta
-            .write(move |tx| {
-                let change = tx.delete_principal(&name)?;
-                Ok::<_, Error>(Commit::new(change.is_some(), change.into_iter().collect()))
-            })
-            .await?;
-        self.reload_policy().await?;
-        Ok(deleted)
-    }
-
-    /// Whether there is a user of this name.
+    /// Whether there is a user of this name, or a service principal of this application id.
     pub fn has_user(&self, name: &str) -> bool {
         self.policy.load().member_named(name).is_some()
     }
@@ -197,7 +209,7 @@ impl Core {
     /// Whether `name` would log in with `password` now.
     pub async fn password_fits(&self, name: &str, password: &str) -> Result<bool> {
         let Some(member) = self.policy.load().member_named(name).cloned() else { return Ok(false) };
-        self.logins.matches(Arc::clone(&member.secret), password).await
+        self.logins.matches(Arc::clone(&member.password), password).await
     }
 }
 

@@ -1,86 +1,57 @@
-//! The policy: who has which role where, and the one function that decides.
+//! The policy: who has which role where, and the functions that decide.
+
+mod load;
+pub(crate) mod member;
+pub mod rules;
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use kogge_meta::{Commit, Registry, Snapshot};
-use kogge_types::{Action, RegistryId, RegistryName, RepositoryName, RepositoryPattern, clock};
+use kogge_meta::Registry;
+use kogge_types::access::Actions;
+use kogge_types::{Action, RegistryId, RegistryName, RepositoryName, RepositoryPattern, ResourceId};
 
-use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::auth::condition::{self, Condition};
+use crate::auth::policy::member::{Member, RepositoryToken, Secrets};
+use crate::auth::policy::rules::RegistryRules;
+use crate::auth::role::{self, RoleDefinition, RoleMode};
+use crate::auth::subject::{PrincipalId, Subject};
 
-/// Who a caller is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PrincipalId {
-    Anonymous,
-    User([u8; 16]),
-}
-
-/// A role: a named set of actions (ACR: "Azure Container Registry roles and permissions").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Everything.
-    Owner,
-    AcrPull,
-    AcrPush,
-    AcrDelete,
-}
-
-/// A role that does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is Owner, AcrPull, AcrPush or AcrDelete")]
-pub struct RoleError;
-
-impl Role {
-    pub const ALL: [Self; 4] = [Self::Owner, Self::AcrPull, Self::AcrPush, Self::AcrDelete];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "Owner",
-            Self::AcrPull => "AcrPull",
-            Self::AcrPush => "AcrPush",
-            Self::AcrDelete => "AcrDelete",
-        }
-    }
-
-    pub fn allows(self, action: Action) -> bool {
-        match self {
-            Self::Owner => true,
-            Self::AcrPull => matches!(action, Action::Pull | Action::MetadataRead | Action::Catalog),
-            Self::AcrPush => matches!(action, Action::Pull | Action::Push | Action::MetadataRead | Action::Catalog),
-            Self::AcrDelete => matches!(action, Action::Delete),
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = RoleError;
-
-    fn from_str(text: &str) -> Result<Self, RoleError> {
-        Self::ALL.into_iter().find(|role| role.as_str().eq_ignore_ascii_case(text)).ok_or(RoleError)
-    }
-}
-
-/// A role held somewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    pub role: Role,
-    /// One registry, or all.
-    pub registry: Option<RegistryId>,
-    pub repositories: RepositoryPattern,
-}
-
-/// A principal, as the policy knows it.
+/// A role held by a principal on a scope.
 #[derive(Debug, Clone)]
-pub(crate) struct Member {
-    pub(crate) id: [u8; 16],
-    pub(crate) name: Arc<str>,
-    /// The password's hash in PHC form.
-    pub(crate) secret: Arc<str>,
-    pub(crate) epoch: i64,
-    pub(crate) grants: Vec<Grant>,
+pub(crate) struct Grant {
+    role: Arc<RoleDefinition>,
+    /// What the role gives on the data plane of a registry in each mode: looked up at every request.
+    legacy: Actions,
+    abac: Actions,
+    /// A path in lower case, or `/` for everything.
+    scope: String,
+    condition: Option<Condition>,
+}
+
+impl Grant {
+    fn covers(&self, path: &str) -> bool {
+        self.scope == "/"
+            || path
+                .strip_prefix(self.scope.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn actions(&self, mode: RoleMode) -> Actions {
+        match mode {
+            RoleMode::LegacyRegistryPermissions => self.legacy,
+            RoleMode::AbacRepositoryPermissions => self.abac,
+        }
+    }
+
+    /// Whether the condition, if there is one, lets `action` through on `repository`. Conditions name the actions of
+    /// repository permissions, whichever way the role gives the right.
+    fn admits(&self, action: Action, repository: &RepositoryName) -> bool {
+        let action = role::action_of(action, RoleMode::AbacRepositoryPermissions);
+        let request = condition::Request { action, repository: Some(repository.as_str()) };
+        self.condition.as_ref().is_none_or(|condition| condition.evaluate(&request))
+    }
 }
 
 /// Why something is not allowed: for the log and the audit, never for the caller.
@@ -90,17 +61,41 @@ pub enum Denial {
     Anonymous,
     #[error("the principal is gone")]
     NoPrincipal,
+    #[error("the principal is disabled")]
+    Disabled,
+    #[error("the credential belongs to another registry")]
+    OtherRegistry,
+    #[error("the token's scope map does not allow it")]
+    ScopeMap,
     #[error("no role of the principal allows it")]
     NoRole,
 }
 
-/// A state of the whole policy, in memory.
+/// Everything but the repository-scoped tokens, which may be many.
 #[derive(Debug, Default)]
-pub struct Policy {
-    registries: HashMap<RegistryName, Arc<Registry>>,
+struct Directory {
+    registries: HashMap<RegistryName, Arc<RegistryRules>>,
+    registry_ids: HashMap<RegistryId, Arc<RegistryRules>>,
     members: HashMap<[u8; 16], Arc<Member>>,
-    names: HashMap<Arc<str>, Arc<Member>>,
-    anonymous_pull: bool,
+    /// Users by name, service principals and managed identities by application id.
+    logins: HashMap<Arc<str>, Arc<Member>>,
+    admin_users: HashMap<RegistryId, Secrets>,
+    grants: HashMap<[u8; 16], Vec<Grant>>,
+    roles: HashMap<ResourceId, Arc<RoleDefinition>>,
+}
+
+/// The repository-scoped tokens of all registries.
+#[derive(Debug, Default, Clone)]
+struct Tokens {
+    tokens: HashMap<ResourceId, Arc<RepositoryToken>>,
+    names: HashMap<(RegistryId, Arc<str>), ResourceId>,
+}
+
+/// A state of the whole policy, in memory.
+#[derive(Debug, Default, Clone)]
+pub struct Policy {
+    directory: Arc<Directory>,
+    tokens: Arc<Tokens>,
 }
 
 /// The policy in force, replaced as a whole.
@@ -118,119 +113,169 @@ impl PolicyCell {
 }
 
 impl Policy {
-    fn read(snapshot: &Snapshot<'_>, anonymous_pull: bool) -> Result<Self> {
-        let registries = snapshot.registries()?.into_iter().map(|r| (r.name.clone(), Arc::new(r))).collect();
-        let mut policy = Self { registries, anonymous_pull, ..Self::default() };
-        for principal in snapshot.principals()? {
-            let grant = |assignment: kogge_meta::Assignment| {
-                // A role that this version does not know gives nothing.
-                let role = assignment.role.parse().ok()?;
-                Some(Grant { role, registry: assignment.registry, repositories: assignment.repositories })
-            };
-            let member = Arc::new(Member {
-                id: principal.id,
-                name: principal.name.into(),
-                secret: principal.secret.into(),
-                epoch: principal.epoch,
-                grants: principal.assignments.into_iter().filter_map(grant).collect(),
-            });
-            policy.members.insert(member.id, Arc::clone(&member));
-            policy.names.insert(Arc::clone(&member.name), member);
-        }
-        Ok(policy)
-    }
-
     pub(crate) fn member(&self, id: &[u8; 16]) -> Option<&Arc<Member>> {
-        self.members.get(id)
+        self.directory.members.get(id)
     }
 
-    pub(crate) fn member_named(&self, name: &str) -> Option<&Arc<Member>> {
-        self.names.get(name)
+    /// The user of this name, or the service principal or managed identity of this application id.
+    pub(crate) fn member_named(&self, login: &str) -> Option<&Arc<Member>> {
+        self.directory.logins.get(login)
     }
 
-    /// The decision: whether `principal` may do `action` on `repository` (or on the registry itself) of `registry`.
+    pub(crate) fn token_named(&self, registry: RegistryId, name: &str) -> Option<&Arc<RepositoryToken>> {
+        let id = self.tokens.names.get(&(registry, Arc::from(name.to_ascii_lowercase())))?;
+        self.tokens.tokens.get(id)
+    }
+
+    /// The passwords of a registry's admin user, while it is enabled.
+    pub(crate) fn admin_user(&self, registry: RegistryId) -> Option<&Secrets> {
+        let enabled = self.rules(registry).is_some_and(|rules| rules.admin_user);
+        self.directory.admin_users.get(&registry).filter(|_| enabled)
+    }
+
+    pub(crate) fn rules(&self, registry: RegistryId) -> Option<&Arc<RegistryRules>> {
+        self.directory.registry_ids.get(&registry)
+    }
+
+    /// The role of this id, built in or the deployment's own.
+    pub fn role(&self, id: &ResourceId) -> Option<&Arc<RoleDefinition>> {
+        self.directory.roles.get(id)
+    }
+
+    /// Changes when what was issued to the principal shall end; `None` when it is gone or disabled.
+    pub(crate) fn epoch(&self, principal: PrincipalId) -> Option<i64> {
+        match principal {
+            PrincipalId::Anonymous | PrincipalId::Outside(_) => Some(0),
+            PrincipalId::Directory(id) => self.member(&id).filter(|member| member.enabled).map(|member| member.epoch),
+            PrincipalId::Token(id) => {
+                self.tokens.tokens.get(&id).filter(|token| token.enabled).map(|token| token.secrets.epoch())
+            }
+            PrincipalId::AdminUser(registry) => self.admin_user(registry).map(Secrets::epoch),
+        }
+    }
+
+    /// The decision on the data plane: whether `subject` may do `action` on `repository` (or on the registry itself)
+    /// of `registry`.
     pub fn authorize(
         &self,
-        principal: PrincipalId,
+        subject: Subject<'_>,
         registry: &Registry,
         action: Action,
         repository: Option<&RepositoryName>,
     ) -> Result<(), Denial> {
-        let open = self.anonymous_pull || registry.anonymous_pull;
-        if open && repository.is_some() && matches!(action, Action::Pull | Action::MetadataRead) {
+        let rules = self.rules(registry.id).ok_or(Denial::NoPrincipal)?;
+        let public = matches!(action, Action::Pull | Action::MetadataRead)
+            && repository.is_some_and(|repository| rules.is_public(repository));
+        if public {
             return Ok(());
         }
-        let PrincipalId::User(id) = principal else { return Err(Denial::Anonymous) };
-        let member = self.members.get(&id).ok_or(Denial::NoPrincipal)?;
-        let granted = member.grants.iter().any(|grant| {
-            grant.role.allows(action)
-                && grant.registry.is_none_or(|id| id == registry.id)
-                && repository.is_none_or(|repository| grant.repositories.matches(repository))
+        let yes = |allowed: bool, denial: Denial| if allowed { Ok(()) } else { Err(denial) };
+        match subject.id {
+            PrincipalId::Anonymous => Err(Denial::Anonymous),
+            PrincipalId::AdminUser(id) => {
+                yes(id == registry.id, Denial::OtherRegistry)?;
+                yes(rules.admin_user, Denial::Disabled)
+            }
+            PrincipalId::Token(id) => {
+                let token = self.tokens.tokens.get(&id).ok_or(Denial::NoPrincipal)?;
+                yes(token.registry == registry.id, Denial::OtherRegistry)?;
+                yes(token.enabled, Denial::Disabled)?;
+                let allowed = repository.is_some_and(|repository| token.rights.allows(action, repository));
+                yes(allowed, Denial::ScopeMap)
+            }
+            PrincipalId::Directory(_) | PrincipalId::Outside(_) => {
+                let mut grants = self.grants_on(subject, &rules.path)?;
+                let allowed = grants.any(|grant| {
+                    grant.actions(rules.mode).contains(action)
+                        && repository.is_none_or(|repository| grant.admits(action, repository))
+                });
+                yes(allowed, Denial::NoRole)
+            }
+        }
+    }
+
+    /// The decision on the management plane: whether `subject` may do `action` (`Microsoft.ContainerRegistry/…/read`) on
+    /// the resource at `scope`, a path in lower case.
+    pub fn authorize_management(&self, subject: Subject<'_>, action: &str, scope: &str) -> Result<(), Denial> {
+        let mut grants = self.grants_on(subject, scope)?;
+        let request = condition::Request { action, repository: None };
+        let allowed = grants.any(|grant| {
+            grant.role.allows_management(action)
+                && grant.condition.as_ref().is_none_or(|condition| condition.evaluate(&request))
         });
-        if granted { Ok(()) } else { Err(Denial::NoRole) }
+        if allowed { Ok(()) } else { Err(Denial::NoRole) }
     }
 
-    /// Whether `principal` is Owner of everything there is.
-    pub(crate) fn operates(&self, principal: PrincipalId) -> bool {
-        let PrincipalId::User(id) = principal else { return false };
-        self.members.get(&id).is_some_and(|member| {
-            let everywhere = |grant: &Grant| grant.registry.is_none() && grant.repositories == RepositoryPattern::All;
-            member.grants.iter().any(|grant| grant.role == Role::Owner && everywhere(grant))
-        })
+    /// The roles that `subject` holds on `path`, itself and by its groups.
+    fn grants_on<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        path: &'a str,
+    ) -> Result<impl Iterator<Item = &'a Grant>, Denial> {
+        let (id, groups) = match subject.id {
+            PrincipalId::Anonymous => return Err(Denial::Anonymous),
+            PrincipalId::Token(_) | PrincipalId::AdminUser(_) => return Err(Denial::NoRole),
+            PrincipalId::Outside(id) => (id, subject.groups),
+            PrincipalId::Directory(id) => {
+                let member = self.member(&id).ok_or(Denial::NoPrincipal)?;
+                if !member.enabled {
+                    return Err(Denial::Disabled);
+                }
+                (id, member.groups.as_slice())
+            }
+        };
+        let holders = std::iter::once(id).chain(groups.iter().copied());
+        let grants = holders.filter_map(|holder| self.directory.grants.get(&holder)).flatten();
+        Ok(grants.filter(move |grant| grant.covers(path)))
     }
 
-    /// The repositories of `registry` that `principal` may list.
-    pub(crate) fn listable(&self, principal: PrincipalId, registry: &Registry) -> Vec<RepositoryPattern> {
-        let PrincipalId::User(id) = principal else { return Vec::new() };
-        let Some(member) = self.members.get(&id) else { return Vec::new() };
-        let mut patterns: Vec<_> = member
-            .grants
-            .iter()
-            .filter(|grant| grant.role.allows(Action::Catalog) && grant.registry.is_none_or(|id| id == registry.id))
-            .map(|grant| grant.repositories.clone())
-            .collect();
-        if patterns.contains(&RepositoryPattern::All) {
-            patterns = vec![RepositoryPattern::All];
+    /// Whether `subject` is Owner of everything there is.
+    pub(crate) fn operates(&self, subject: Subject<'_>) -> bool {
+        let is_owner = |grant: &Grant| grant.role.id == role::OWNER && grant.condition.is_none();
+        self.grants_on(subject, "/").is_ok_and(|mut grants| grants.any(is_owner))
+    }
+
+    fn catalog_grants<'a>(&'a self, subject: Subject<'a>, rules: &'a RegistryRules) -> impl Iterator<Item = &'a Grant> {
+        let grants = self.grants_on(subject, &rules.path).into_iter().flatten();
+        grants.filter(|grant| grant.actions(rules.mode).contains(Action::Catalog))
+    }
+
+    /// Patterns that hold every repository of `registry` that `subject` may list, and perhaps others: what they find is
+    /// asked of [`Policy::may_list`].
+    pub(crate) fn listable(&self, subject: Subject<'_>, registry: &Registry) -> Vec<RepositoryPattern> {
+        let Some(rules) = self.rules(registry.id) else { return Vec::new() };
+        if subject.id == PrincipalId::AdminUser(registry.id) && rules.admin_user {
+            return vec![RepositoryPattern::All];
+        }
+        let mut patterns = Vec::new();
+        for grant in self.catalog_grants(subject, rules) {
+            let action = catalog_action(rules.mode);
+            let action = role::action_of(action, RoleMode::AbacRepositoryPermissions);
+            match grant.condition.as_ref().and_then(|condition| condition.repository_patterns(action)) {
+                None => return vec![RepositoryPattern::All],
+                Some(found) => patterns.extend(found),
+            }
         }
         patterns.sort_unstable();
         patterns.dedup();
         patterns
     }
+
+    /// Whether a listing may show `repository` to `subject`.
+    pub(crate) fn may_list(&self, subject: Subject<'_>, registry: &Registry, repository: &RepositoryName) -> bool {
+        let Some(rules) = self.rules(registry.id) else { return false };
+        if subject.id == PrincipalId::AdminUser(registry.id) {
+            return rules.admin_user;
+        }
+        self.catalog_grants(subject, rules).any(|grant| grant.admits(catalog_action(rules.mode), repository))
+    }
 }
 
-impl Core {
-    /// The registry of this name.
-    pub fn registry(&self, name: &RegistryName) -> Option<Arc<Registry>> {
-        self.policy.load().registries.get(name).cloned()
-    }
-
-    /// Every registry, by name.
-    pub fn registries(&self) -> Vec<Arc<Registry>> {
-        let mut registries: Vec<_> = self.policy.load().registries.values().cloned().collect();
-        registries.sort_by(|a, b| a.name.cmp(&b.name));
-        registries
-    }
-
-    /// Makes a registry, or sets whether anybody may pull from the one of that name.
-    pub async fn put_registry(&self, name: &RegistryName, anonymous_pull: bool) -> Result<Arc<Registry>> {
-        let id = RegistryId::from_bytes(clock::random(self.entropy.as_ref()));
-        let owned = name.clone();
-        self.meta
-            .write(move |tx| {
-                let (_, change) = tx.put_registry(id, &owned, anonymous_pull)?;
-                Ok::<_, Error>(Commit::new((), vec![change]))
-            })
-            .await?;
-        self.reload_policy().await?;
-        self.registry(name).ok_or_else(|| Error::new(kogge_types::Code::Internal, "the registry was not made"))
-    }
-
-    /// Makes what was committed last the policy in force.
-    pub(crate) async fn reload_policy(&self) -> Result<()> {
-        let _loading = self.policy.loading.lock().await;
-        let anonymous_pull = self.settings.anonymous_pull;
-        let policy = self.meta.read(move |snapshot| Policy::read(snapshot, anonymous_pull)).await?;
-        self.policy.policy.store(Arc::new(policy));
-        Ok(())
+/// The action by which conditions bound a catalog: where a role gives the catalog with the right to pull, what may be
+/// pulled is what is listed.
+fn catalog_action(mode: RoleMode) -> Action {
+    match mode {
+        RoleMode::LegacyRegistryPermissions => Action::Pull,
+        RoleMode::AbacRepositoryPermissions => Action::Catalog,
     }
 }

@@ -135,7 +135,7 @@ fn add<K: Hash + Eq>(failures: &mut LruCache<K, Failures>, key: K, now_us: i64) 
 }
 
 /// What counts as one address: an IPv6 network of 64 bits is one customer's.
-fn site(address: IpAddr) -> IpAddr {
+pub(crate) fn site(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {

@@ -4,17 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hashlink::LruCache;
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Algorithm, Validation};
 use kogge_meta::Registry;
 use kogge_types::access::{AccessEntry, Actions};
-use kogge_types::digest::{hex, unhex};
-use kogge_types::{RegistryId, ResourceScope, Scope, clock, limits};
+use kogge_types::digest::hex;
+use kogge_types::{RegistryId, ResourceId, ResourceScope, Scope, clock, limits};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::policy::PrincipalId;
+use crate::auth::subject::PrincipalId;
 use crate::auth::{Bound, Caller, LoginError, every_action};
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const ISSUER: &str = "Kogge";
 const MICROS: i64 = 1_000_000;
@@ -47,6 +47,9 @@ struct Claims {
     registry: RegistryId,
     /// The principal's id; empty for an anonymous token.
     principal: String,
+    /// The groups that an outside issuer vouches for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<ResourceId>,
     /// The principal's epoch when the token was made.
     epoch: i64,
 }
@@ -55,6 +58,8 @@ struct Claims {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
     pub token: String,
+    /// The token's own name, which opens nothing.
+    pub id: String,
     pub issued_at_us: i64,
     pub life: Duration,
 }
@@ -63,12 +68,20 @@ pub struct IssuedToken {
 #[derive(Debug)]
 struct Verified {
     principal: PrincipalId,
+    groups: Arc<[[u8; 16]]>,
     name: Arc<str>,
     epoch: i64,
     not_before_us: i64,
     expires_at_us: i64,
     grant_type: GrantType,
     bound: Arc<Bound>,
+}
+
+impl Verified {
+    fn caller(&self, bound: Option<Arc<Bound>>) -> Caller {
+        let caller = Caller::new(self.principal, Arc::clone(&self.name), bound);
+        caller.in_groups(Arc::clone(&self.groups)).until(self.expires_at_us)
+    }
 }
 
 /// Signature checks that this process has made. A token that is in here is exactly the text that was verified.
@@ -131,10 +144,7 @@ impl Core {
         let issued_at = issued_at_us / MICROS;
         let left_us = caller.until_us.map_or(u64::MAX, |until_us| u64::try_from(until_us - issued_at_us).unwrap_or(0));
         let life = Duration::from_secs(life.min(Duration::from_micros(left_us)).as_secs());
-        let (principal, epoch) = match caller.principal {
-            PrincipalId::Anonymous => (String::new(), 0),
-            PrincipalId::User(id) => (hex(&id), self.policy.load().member(&id).map_or(0, |member| member.epoch)),
-        };
+        let epoch = self.policy.load().epoch(caller.principal).unwrap_or_default();
         let claims = Claims {
             jti: hex(&clock::random::<16>(self.entropy.as_ref())),
             sub: caller.name().to_owned(),
@@ -147,12 +157,12 @@ impl Core {
             grant_type,
             access,
             registry: registry.id,
-            principal,
+            principal: caller.principal.to_claim(),
+            groups: caller.groups.iter().map(|group| ResourceId::from_bytes(*group)).collect(),
             epoch,
         };
-        let header = Header { kid: Some(self.keys.id.clone()), ..Header::new(Algorithm::ES256) };
-        let token = jsonwebtoken::encode(&header, &claims, &self.keys.signing).map_err(Error::internal)?;
-        Ok(IssuedToken { token, issued_at_us, life })
+        let token = self.keys.load().sign(&claims)?;
+        Ok(IssuedToken { token, id: claims.jti, issued_at_us, life })
     }
 
     pub(crate) fn verify_access_token(&self, registry: &Registry, token: &str) -> Result<Caller, LoginError> {
@@ -160,8 +170,7 @@ impl Core {
         match verified.grant_type {
             GrantType::AccessToken => {
                 let bound = Some(Arc::clone(&verified.bound));
-                let caller = Caller::new(verified.principal, Arc::clone(&verified.name), bound);
-                Ok(caller.until(verified.expires_at_us))
+                Ok(verified.caller(bound))
             }
             GrantType::RefreshToken => Err(LoginError::Token),
         }
@@ -174,7 +183,7 @@ impl Core {
             GrantType::RefreshToken => None,
             GrantType::AccessToken => Some(Arc::clone(&verified.bound)),
         };
-        Ok(Caller::new(verified.principal, Arc::clone(&verified.name), bound).until(verified.expires_at_us))
+        Ok(verified.caller(bound))
     }
 
     fn verify(&self, registry: &Registry, token: &str) -> Result<Arc<Verified>, LoginError> {
@@ -189,10 +198,7 @@ impl Core {
         let now_us = self.now_us();
         let alive = now_us < verified.expires_at_us
             && now_us >= verified.not_before_us.saturating_sub(clock::micros(limits::TOKEN_SKEW));
-        let of_now = match verified.principal {
-            PrincipalId::Anonymous => true,
-            PrincipalId::User(id) => self.policy.load().member(&id).is_some_and(|m| m.epoch == verified.epoch),
-        };
+        let of_now = self.policy.load().epoch(verified.principal) == Some(verified.epoch);
         if alive && of_now && verified.bound.registry == registry.id { Ok(verified) } else { Err(LoginError::Token) }
     }
 
@@ -203,14 +209,14 @@ impl Core {
         // several login servers.
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &validation).ok()?.claims;
-        let principal = match claims.principal.as_str() {
-            "" => PrincipalId::Anonymous,
-            id => PrincipalId::User(unhex(id)?.try_into().ok()?),
-        };
+        let ring = self.keys.load();
+        let key = &ring.signer_of(token)?.verifying;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &validation).ok()?.claims;
+        let principal = PrincipalId::from_claim(&claims.principal)?;
         let scopes = claims.access.iter().map(Scope::try_from).collect::<Result<_, _>>().ok()?;
         Some(Verified {
             principal,
+            groups: claims.groups.iter().map(|group| *group.as_bytes()).collect(),
             name: claims.sub.into(),
             epoch: claims.epoch,
             not_before_us: claims.nbf.saturating_mul(MICROS),

@@ -12,8 +12,8 @@ async fn an_anonymous_mount_takes_only_what_the_caller_may_pull() {
     let digest = bench.push_blob("secret/app", b"content").await;
     let target = bench.target("mine/app");
     let grants = |patterns: &[&str]| {
-        let grant = |pattern: &&str| auth::policy::Grant {
-            role: auth::policy::Role::AcrPush,
+        let grant = |pattern: &&str| crate::directory::Grant {
+            role: auth::role::built_in_by_id(&auth::role::ACR_PUSH).unwrap(),
             registry: None,
             repositories: pattern.parse().unwrap(),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kogge_meta::{Attributes, Commit, MetaError};
+use kogge_meta::{Attributes, Commit, MetaError, Order};
 use kogge_types::{Algorithm, Code, Digest, Reference, Tag, limits};
 
 use crate::core::Settings;
@@ -286,9 +286,9 @@ async fn tags_and_manifests_are_listed_in_pages() {
             (names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>().as_slice(), more)
         );
     }
-    let page = bench.core.list_manifests(&target, None, 2).await.unwrap();
+    let page = bench.core.describe_manifests(&target, Order::Name, None, 2).await.unwrap();
     assert_eq!((page.manifests.len(), page.more), (2, true));
-    let page = bench.core.list_manifests(&target, Some(page.manifests[1].digest), 2).await.unwrap();
+    let page = bench.core.describe_manifests(&target, Order::Name, Some(page.manifests[1].digest), 2).await.unwrap();
     assert_eq!((page.manifests.len(), page.more), (1, false));
     assert_eq!(bench.core.describe_repository(&target).await.unwrap().tags, 3);
 }
