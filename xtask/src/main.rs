@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&root, &options),
         Command::Tidy => tidy::run(&root),
         Command::Bench(options) => bench::run(&root, &options).map(|()| true),
-        Command::Tools => tools::ensure(&root, &tools::CLIENTS).map(|()| true),
+        Command::Tools => tools::ensure_for_tests(&root).map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -5,8 +5,23 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kogge_types::Tag;
 
+use self::audit::AuditArgs;
+use self::credential::CredentialArgs;
+use self::registry::RegistryVerbArgs;
+use self::role::RoleArgs;
+use self::scope_map::ScopeMapArgs;
+use self::token::TokenArgs;
 use crate::image_reference::{ImageReference, RegistryHost, RepositoryReference};
+use crate::output::query::Query;
 use crate::platform::Platform;
+
+pub(crate) mod audit;
+pub(crate) mod credential;
+pub(crate) mod registry;
+pub(crate) mod role;
+pub(crate) mod scope_map;
+pub(crate) mod server;
+pub(crate) mod token;
 
 /// The registry that verbs mean when none is named: where `kogge serve` listens.
 const REGISTRY_DEFAULT: &str = "localhost:5000";
@@ -36,6 +51,19 @@ pub enum Command {
     Copy(CopyArgs),
     /// Check step by step whether a registry can be reached and used
     Doctor(DoctorArgs),
+    /// Registries of a server: list, show, create, update, delete, usage, check-name
+    Registry(RegistryVerbArgs),
+    /// A registry's admin user: show, renew
+    Credential(CredentialArgs),
+    /// Repository-scoped tokens of a registry: list, show, create, update, delete, password
+    Token(TokenArgs),
+    /// What tokens may do: list, show, create, update, delete
+    ScopeMap(ScopeMapArgs),
+    /// Roles: list, assignments, assign, unassign
+    Role(RoleArgs),
+    /// Who did what, and who was refused
+    #[command(after_help = audit::HELP)]
+    Audit(AuditArgs),
     /// Print the completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -60,6 +88,9 @@ pub struct GlobalArgs {
     /// How results are printed
     #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_enum, default_value_t = OutputForm::Table, value_name = "FORM")]
     pub(crate) output: OutputForm,
+    /// Print only what this JMESPath expression picks of the result, https://jmespath.org
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING, value_name = "JMESPATH")]
+    pub(crate) query: Option<Query>,
     /// Speak plain HTTP to registries (this machine's own are tried by TLS first, then by plain HTTP)
     #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) plain_http: bool,
@@ -79,8 +110,11 @@ pub struct GlobalArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputForm {
+    /// For people
     Table,
     Json,
+    /// Values with tabs between them, without a header
+    Tsv,
 }
 
 #[derive(Debug, Args)]

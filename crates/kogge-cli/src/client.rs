@@ -6,7 +6,7 @@ pub(crate) mod blobs;
 pub(crate) mod challenge;
 pub(crate) mod failure;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub(crate) mod link;
 pub(crate) mod listing;
 pub(crate) mod manifests;
@@ -107,6 +107,11 @@ impl Request {
     pub(crate) fn new(method: Method, url: Url, scopes: Scopes) -> Self {
         Self { method, url, headers: HeaderMap::new(), body: Bytes::new(), scopes, patience: ANSWER_PATIENCE }
     }
+
+    /// Whether the request says itself who sends it, so that no challenge is answered for it.
+    fn proves_itself(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
 }
 
 /// A client of one registry.
@@ -187,7 +192,7 @@ impl Client {
         let mut backoff = Backoff::default();
         let (mut challenged, mut internal_errors) = (false, 0);
         loop {
-            let authorization = match self.authorization(&request.url, &request.scopes).await {
+            let authorization = match self.authorization_of(request).await {
                 Err(error) if error.status().and_then(status_code).is_some_and(retry::is_transient) => {
                     let Some(delay) = backoff.next(None) else { return Err(error) };
                     tokio::time::sleep(delay).await;
@@ -220,7 +225,7 @@ impl Client {
             };
             self.reached.store(true, Ordering::Relaxed);
             let status = response.status();
-            if status == StatusCode::UNAUTHORIZED && !challenged {
+            if status == StatusCode::UNAUTHORIZED && !challenged && !request.proves_itself() {
                 challenged = true;
                 let headers = response.headers();
                 if self.authorizer.learn(&self.http, headers, &request.scopes, authorization.as_ref()).await? {
@@ -239,6 +244,10 @@ impl Client {
             }
             return Ok(response);
         }
+    }
+
+    async fn authorization_of(&self, request: &Request) -> Result<Option<reqwest::header::HeaderValue>> {
+        if request.proves_itself() { Ok(None) } else { self.authorization(&request.url, &request.scopes).await }
     }
 
     /// The `Authorization` header for an address. Addresses of other hosts get none.

@@ -1,13 +1,19 @@
 //! The verbs, one file each.
 
+pub(crate) mod audit;
 pub(crate) mod copy;
 pub(crate) mod copy_all;
+pub(crate) mod credential;
 pub(crate) mod login;
 pub(crate) mod manifest;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod registry;
 pub(crate) mod repo;
+pub(crate) mod role;
+pub(crate) mod scope_map;
 pub(crate) mod tag;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 
@@ -45,6 +51,12 @@ async fn dispatch(command: Command, ctx: &Context, program: clap::Command) -> Re
         Command::Copy(args) if args.all || args.all_tags => copy_all::run(args, ctx).await,
         Command::Copy(args) => copy::run(args, ctx).await,
         Command::Doctor(args) => doctor::run(args, ctx).await,
+        Command::Registry(args) => registry::run(args, ctx).await,
+        Command::Credential(args) => credential::run(args, ctx).await,
+        Command::Token(args) => token::run(args, ctx).await,
+        Command::ScopeMap(args) => scope_map::run(args, ctx).await,
+        Command::Role(args) => role::run(args, ctx).await,
+        Command::Audit(args) => audit::run(args, ctx).await,
         Command::Completions(args) => completions(args.shell, program),
     }
 }

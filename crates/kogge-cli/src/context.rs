@@ -25,7 +25,7 @@ impl Context {
         Self {
             transport: Transport { plain_http: global.plain_http, insecure: global.insecure, ca_file: global.ca_file },
             credentials: CredentialStore::new(Places::from_environment()),
-            output: Output { form: global.output },
+            output: Output { form: global.output, query: global.query },
             progress: Progress::new(global.quiet),
             parallel: usize::from(global.parallel),
         }

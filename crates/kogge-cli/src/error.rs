@@ -83,6 +83,13 @@ impl Error {
         self
     }
 
+    /// The same failure in other words.
+    #[must_use]
+    pub(crate) fn retold(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Puts `message` above this error, which becomes its cause. Kind, hints and status stay.
     #[must_use]
     pub(crate) fn context(mut self, message: impl Into<String>) -> Self {

@@ -13,11 +13,13 @@ mod error;
 mod image_reference;
 mod layout;
 mod location;
+mod management;
 mod output;
 mod platform;
 mod progress;
 mod prompt;
 mod transfer;
+mod when;
 
 pub use args::{Command, GlobalArgs};
 pub use commands::run;

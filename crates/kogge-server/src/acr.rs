@@ -1,81 +1,73 @@
-//! ACR's metadata API, as far as it is offered: a repository, its manifests, its deletion.
+//! ACR's metadata API, `/acr/v1`: repositories, tags and manifests with their times, sizes and attributes
+//! (azure-rest-api-specs, data plane 2021-07-01).
 
-use http::{Response, StatusCode};
-use kogge_meta::{Attributes, ManifestDetail};
-use kogge_types::{Code, Digest, RepositoryName};
+mod manifests;
+mod repositories;
+mod tags;
+
+use http::{HeaderMap, Response};
+use kogge_core::AttributesPatch;
+use kogge_meta::{Attributes, Order};
+use kogge_types::{Code, RepositoryName, limits};
 use serde_json::{Value, json};
 
 use crate::app::Admitted;
-use crate::body::Body;
+use crate::body::{Body, Upload};
 use crate::error::Refusal;
 use crate::oci;
 use crate::oci::listings::Page;
-use crate::route::Operation;
+use crate::route::{Operation, Route};
 
-pub(crate) async fn repository(
+/// Answers a request of the metadata API that was let in.
+pub(crate) async fn respond(
     request: &Admitted<'_>,
+    route: &Route,
     operation: Operation,
-    name: &RepositoryName,
+    upload: &mut Upload,
 ) -> Result<Response<Body>, Refusal> {
-    let (core, target) = (&request.app.core, request.target(name));
-    if operation == Operation::DeleteAcrRepository {
-        let taken = core.delete_repository(&target).await?;
-        let content = json!({ "manifestsDeleted": taken.manifests, "tagsDeleted": taken.tags });
-        let mut response = oci::json(content.to_string());
-        *response.status_mut() = StatusCode::ACCEPTED;
-        return Ok(response);
+    match (route, operation) {
+        (Route::AcrRepository(name), Operation::PatchAcrRepository) => repositories::patch(request, name, upload).await,
+        (Route::AcrRepository(name), Operation::DeleteAcrRepository) => repositories::delete(request, name).await,
+        (Route::AcrRepository(name), _) => repositories::get(request, name).await,
+        (Route::AcrTags(name), _) => tags::list(request, name).await,
+        (Route::AcrTag(name, tag), Operation::PatchAcrTag) => tags::patch(request, name, tag, upload).await,
+        (Route::AcrTag(name, tag), Operation::DeleteAcrTag) => tags::delete(request, name, tag).await,
+        (Route::AcrTag(name, tag), _) => tags::get(request, name, tag).await,
+        (Route::AcrManifests(name), _) => manifests::list(request, name).await,
+        (Route::AcrManifest(name, digest), Operation::PatchAcrManifest) => {
+            manifests::patch(request, name, digest, upload).await
+        }
+        (Route::AcrManifest(name, digest), _) => manifests::get(request, name, digest).await,
+        _ => Err(Refusal::of(Code::NotFound)),
     }
-    let found = core.describe_repository(&target).await?;
-    let content = json!({
-        "registry": request.origin.asked_host(),
-        "imageName": found.name,
-        "createdTime": time(found.created_at_us),
-        "lastUpdateTime": time(found.updated_at_us),
-        "manifestCount": found.manifests,
-        "tagCount": found.tags,
-        "changeableAttributes": attributes(found.attributes),
-    });
-    Ok(oci::json(content.to_string()))
 }
 
-pub(crate) async fn manifests(request: &Admitted<'_>, name: &RepositoryName) -> Result<Response<Body>, Refusal> {
-    let page = Page::of(request)?;
-    if request.parameter("orderby").is_some_and(|order| !matches!(order.as_ref(), "" | "none")) {
-        return Err(Refusal::new(
-            Code::FormInvalid,
-            "orderby is not supported yet; manifests come in the order of their digests",
-        ));
-    }
-    let after = match page.last.as_str() {
-        "" => None,
-        last => Some(last.parse::<Digest>().map_err(|_| Refusal::of(Code::PaginationInvalid))?),
-    };
-    let found = request.app.core.list_manifests(&request.target(name), after, page.size()).await?;
-    let content = json!({
-        "registry": request.origin.asked_host(),
-        "imageName": name,
-        "manifests": found.manifests.iter().map(describe).collect::<Vec<_>>(),
-    });
-    let mut response = oci::json(content.to_string());
-    if let Some(last) = found.manifests.last().filter(|_| found.more) {
-        let last = last.digest.to_string();
-        oci::put_next(response.headers_mut(), request.parts.uri.path(), page.asked, &last, &[]);
-    }
-    Ok(response)
+/// An answer about something in a repository, under the name `kind`.
+fn about(request: &Admitted<'_>, name: &RepositoryName, kind: &str, content: Value) -> Response<Body> {
+    oci::json(json!({ "registry": request.origin.asked_host(), "imageName": name, kind: content }).to_string())
 }
 
-fn describe(manifest: &ManifestDetail) -> Value {
-    json!({
-        "digest": manifest.digest,
-        "imageSize": manifest.size,
-        "createdTime": time(manifest.created_at_us),
-        "lastUpdateTime": time(manifest.updated_at_us),
-        "mediaType": manifest.media_type,
-        "artifactType": manifest.artifact_type,
-        "configMediaType": manifest.config_media_type,
-        "tags": manifest.tags,
-        "changeableAttributes": attributes(manifest.attributes),
-    })
+/// The attributes that a request sets.
+async fn attributes_patch(upload: &mut Upload) -> Result<AttributesPatch, Refusal> {
+    let body = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
+    Ok(AttributesPatch::from_json(&body)?)
+}
+
+/// The order that a listing is asked for.
+fn order(request: &Admitted<'_>) -> Result<Order, Refusal> {
+    match request.parameter("orderby").unwrap_or_default().as_ref() {
+        "" | "none" => Ok(Order::Name),
+        "timedesc" => Ok(Order::Newest),
+        "timeasc" => Ok(Order::Oldest),
+        _ => Err(Refusal::new(Code::FormInvalid, "orderby is timedesc, timeasc or none")),
+    }
+}
+
+/// Leads to the page behind `last`, in the same order and with the same filter.
+fn put_next(headers: &mut HeaderMap, request: &Admitted<'_>, page: &Page, last: &str, filter: Option<(&str, &str)>) {
+    let order = request.parameter("orderby").unwrap_or_default();
+    let more: Vec<_> = std::iter::once(("orderby", order.as_ref())).chain(filter).collect();
+    oci::put_next(headers, request.parts.uri.path(), page.asked, last, &more);
 }
 
 fn attributes(attributes: Attributes) -> Value {

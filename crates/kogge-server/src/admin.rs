@@ -1,12 +1,16 @@
 //! The admin socket: local verbs, one JSON line in, JSON lines out. Whoever may open the socket may do everything, so
 //! its mode is 0600.
 
+pub(crate) mod identity;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kogge_core::auth::policy::{Grant, Role};
+use kogge_core::auth::policy::rules::RegistryRules;
+use kogge_core::auth::role;
+use kogge_core::directory::Grant;
 use kogge_core::backup::BackupReport;
 use kogge_core::{Core, Error};
 use kogge_types::{Code, Digest, RegistryName, RepositoryPattern};
@@ -16,6 +20,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::audit::verb::{self, AuditFilter};
+use crate::admin::identity::IdentityCall;
 use crate::installation::SOCKET_FILE;
 
 /// Bytes of a request line.
@@ -47,14 +53,18 @@ pub(crate) enum AdminCall {
         registry: Option<RegistryName>,
         repositories: RepositoryPattern,
     },
-    DeleteUser {
-        name: String,
-    },
     PutRegistry {
         name: RegistryName,
         anonymous_pull: bool,
     },
     ListRegistries,
+    Identity(IdentityCall),
+    QueryAudit {
+        filter: AuditFilter,
+        newest_first: bool,
+        limit: usize,
+        after: Option<String>,
+    },
 }
 
 /// One line of an answer.
@@ -65,6 +75,11 @@ pub(crate) enum AdminAnswer {
     Progress(BackupReport),
     Done(Value),
     Failed(String),
+}
+
+fn describe_registry(rules: &RegistryRules) -> Value {
+    let registry = &rules.registry;
+    json!({ "registry": registry.name, "id": registry.id, "anonymousPull": rules.is_open() })
 }
 
 /// Carries out a verb, telling `progress` on the way.
@@ -85,8 +100,12 @@ pub(crate) async fn perform(
         AdminCall::ExplainBlob { digest } => explain(core, &digest).await,
         AdminCall::BackUp { folder } => value(core.back_up(&folder, progress).await?),
         AdminCall::ShowConfig => Ok(json!(config)),
+        AdminCall::QueryAudit { filter, newest_first, limit, after } => {
+            verb::query(core, filter, newest_first, limit, after).await
+        }
         AdminCall::PutUser { name, password, role, registry, repositories } => {
-            let role: Role = role.parse().map_err(|error| Error::new(Code::NameInvalid, format!("{error}")))?;
+            let role = role::built_in_by_name(&role)
+                .ok_or_else(|| Error::new(Code::NameInvalid, format!("there is no built-in role {role}")))?;
             let registry = match registry {
                 None => None,
                 Some(name) => Some(core.registry(&name).ok_or_else(|| Error::of(Code::HostUnknown))?.id),
@@ -94,19 +113,13 @@ pub(crate) async fn perform(
             core.put_user(&name, &password, &[Grant { role, registry, repositories }]).await?;
             Ok(json!({ "user": name }))
         }
-        AdminCall::DeleteUser { name } => match core.delete_user(&name).await? {
-            true => Ok(json!({ "deleted": name })),
-            false => Err(Error::new(Code::NotFound, format!("there is no user {name}"))),
-        },
+        AdminCall::Identity(call) => identity::perform(core, call).await,
         AdminCall::PutRegistry { name, anonymous_pull } => {
-            let registry = core.put_registry(&name, anonymous_pull).await?;
-            Ok(json!({ "registry": registry.name, "id": registry.id, "anonymousPull": registry.anonymous_pull }))
+            core.put_registry(&name, anonymous_pull).await?;
+            Ok(core.registry_rules(&name).map_or(Value::Null, |rules| describe_registry(&rules)))
         }
         AdminCall::ListRegistries => {
-            let registries = core.registries().into_iter().map(|registry| {
-                json!({ "registry": registry.name, "id": registry.id, "anonymousPull": registry.anonymous_pull })
-            });
-            Ok(Value::Array(registries.collect()))
+            Ok(Value::Array(core.registries().iter().map(|rules| describe_registry(rules)).collect()))
         }
     }
 }
@@ -170,13 +183,8 @@ fn time(at_us: Option<i64>) -> Option<String> {
     jiff::Timestamp::from_microsecond(at_us?).ok().map(|time| time.to_string())
 }
 
-/// Listens on the admin socket until `stop` changes.
-pub(crate) async fn serve(
-    core: Arc<Core>,
-    config: String,
-    data_dir: &Path,
-    mut stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+/// Opens the admin socket. From then on local verbs come here.
+pub(crate) fn listen(data_dir: &Path) -> std::io::Result<UnixListener> {
     let path = data_dir.join(SOCKET_FILE);
     // The data directory is ours alone: a socket that is there was left by a process that is gone.
     match std::fs::remove_file(&path) {
@@ -185,6 +193,17 @@ pub(crate) async fn serve(
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers on the admin socket until `stop` changes.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    core: Arc<Core>,
+    config: String,
+    data_dir: &Path,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let (calls, config) = (Arc::new(Semaphore::new(CALLS_MAX)), Arc::<str>::from(config));
     loop {
         let stream = tokio::select! {
@@ -213,7 +232,7 @@ pub(crate) async fn serve(
             }
         });
     }
-    std::fs::remove_file(&path)
+    std::fs::remove_file(data_dir.join(SOCKET_FILE))
 }
 
 async fn answer(core: &Core, config: &str, stream: UnixStream) -> std::io::Result<()> {
@@ -229,6 +248,7 @@ async fn answer(core: &Core, config: &str, stream: UnixStream) -> std::io::Resul
     let progress = move |report: &BackupReport| {
         let _ = sender.try_send(AdminAnswer::Progress(report.clone()));
     };
+    let told = verb::LocalVerb::of(core, &call);
     let performing = async move { perform(core, config, call, &progress).await };
     tokio::pin!(performing);
     let outcome = loop {
@@ -237,6 +257,9 @@ async fn answer(core: &Core, config: &str, stream: UnixStream) -> std::io::Resul
             Some(report) = reports.recv() => write(&mut writer, &report).await?,
         }
     };
+    if let Some(told) = told {
+        told.tell(core, outcome.is_ok());
+    }
     let last = match outcome {
         Ok(value) => AdminAnswer::Done(value),
         Err(error) => AdminAnswer::Failed(kogge_core::jobs::report(&error)),

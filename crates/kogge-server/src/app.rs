@@ -1,7 +1,7 @@
 //! The node: every request passes through here once, in this order: where it came from, which registry it names, what
 //! it asks, who asks, whether they may; then its handler.
 
-use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,13 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use kogge_core::audit::DenialReason;
 use kogge_core::auth::{Caller, LoginError};
 use kogge_core::{Core, Error, Target};
 use kogge_meta::Registry;
-use kogge_types::{Action, Code, RepositoryName, Scope, clock};
+use kogge_types::{Action, Code, Reference, RepositoryName, Scope, clock};
 
-use crate::access_log::{AccessLog, Record};
+use crate::access_log::AccessLog;
 use crate::body::{Body, Upload};
 use crate::config::Config;
 use crate::credential::Presented;
@@ -24,22 +25,30 @@ use crate::error::{Challenge, Refusal};
 use crate::forwarded::{self, Edge, Origin};
 use crate::hosts::Hosts;
 use crate::listen::{Handler, Peer, RequestBody};
-use crate::metrics::{InFlight, Metrics, RequestMetrics};
+use crate::metrics::{InFlight, Metrics};
+use crate::rate_limit::{Category, Identity, RateLimits};
 use crate::route::{self, Operation, Route};
+use crate::served::{Answered, Served};
 use crate::trace::{self, Trace};
-use crate::{acr, oci, signals, token};
+use crate::{acr, authority, audit, management, oci, presence, signals, token};
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
+/// Nodes that share the rate limits: this one.
+const NODES: NonZeroU32 = NonZeroU32::MIN;
+
 /// A node's front: what handlers need.
 #[derive(Debug)]
 pub struct App {
     pub(crate) core: Arc<Core>,
+    /// What clients of the management API are told of the deployment.
+    pub(crate) deployment: Arc<kogge_arm::Deployment>,
     pub(crate) metrics: Metrics,
     hosts: Hosts,
     edge: Edge,
+    rate_limits: RateLimits,
     access_log: AccessLog,
     trace: Trace,
     /// Drawn at start; with the count it makes correlation ids that no other process makes.
@@ -56,62 +65,30 @@ pub(crate) struct Admitted<'a> {
     pub(crate) caller: Caller,
 }
 
-/// What is known of a request when it has been answered: for the log.
-#[derive(Debug, Default)]
-struct Answered {
-    registry: Option<Arc<Registry>>,
-    caller: Option<Caller>,
-    error: Option<&'static str>,
-}
-
-/// A request that has its answer.
-struct Served {
-    parts: Parts,
-    client: IpAddr,
-    correlation: String,
-    operation: Operation,
-    started_us: i64,
-    started: Instant,
-    taken: Arc<AtomicU64>,
-    answered: Answered,
-}
-
-impl Served {
-    fn record(&self, log: &AccessLog, metrics: &RequestMetrics, status: u16, bytes_out: u64) {
-        let (bytes_in, duration) = (self.taken.load(Ordering::Relaxed), self.started.elapsed());
-        metrics.record(self.operation as usize, &self.parts.method, status, duration, bytes_in, bytes_out);
-        log.record(&Record {
-            time_us: self.started_us,
-            correlation: &self.correlation,
-            registry: self.answered.registry.as_ref().map_or("", |registry| registry.name.as_str()),
-            client: self.client,
-            method: self.parts.method.as_str(),
-            path: self.parts.uri.path(),
-            query: self.parts.uri.query(),
-            route: self.operation.name(),
-            status,
-            bytes_in,
-            bytes_out,
-            duration,
-            principal: self.answered.caller.as_ref().map(Caller::name).filter(|name| !name.is_empty()),
-            user_agent: self.parts.headers.get(http::header::USER_AGENT).map(HeaderValue::as_bytes),
-            error: self.answered.error,
-        });
-    }
+/// A request as it came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) origin: &'a Origin,
+    pub(crate) correlation: &'a str,
 }
 
 impl App {
     pub fn new(
         core: Arc<Core>,
+        deployment: kogge_arm::Deployment,
         config: &Config,
         metrics: Metrics,
         access_log: AccessLog,
         trace: Trace,
         seed: [u8; 8],
     ) -> Self {
+        let rate_limits = RateLimits::new(&config.rate_limit, NODES, metrics.rate_limits.clone());
         Self {
             core,
+            deployment: Arc::new(deployment),
             metrics,
+            rate_limits,
             hosts: Hosts::from(config),
             edge: Edge::from(config),
             access_log,
@@ -151,11 +128,13 @@ impl App {
         let span = self.trace.request(&parts.method, known.name(), &parts.headers);
         let origin = forwarded::origin(&peer, &parts.uri, &parts.headers, &self.edge);
         let mut answered = Answered::default();
-        let outcome = match (&origin, route, operation) {
+        let outcome = match (&origin, &route, operation) {
             (Err(error), ..) => Err(Refusal::new(Code::NameInvalid, error.to_string())),
-            (Ok(_), Err(error), _) | (Ok(_), Ok(_), Err(error)) => Err(error.into()),
+            (Ok(_), Err(error), _) => Err(error.clone().into()),
+            (Ok(_), Ok(_), Err(error)) => Err(error.into()),
             (Ok(origin), Ok(route), Ok(operation)) => {
-                let dispatched = self.dispatch(&parts, origin, &route, operation, &mut upload, &mut answered);
+                let arrival = Arrival { parts: &parts, origin, correlation: &correlation };
+                let dispatched = self.dispatch(arrival, route, operation, &mut upload, &mut answered);
                 // A panic ends its request, not the connection's other ones.
                 let dispatched = AssertUnwindSafe(dispatched).catch_unwind().await;
                 dispatched.unwrap_or_else(|_| Err(Refusal::of(Code::Internal)))
@@ -169,7 +148,7 @@ impl App {
                     upload.drain().await;
                 }
                 self.note(&refusal, &correlation);
-                answered.error = Some(refusal.code().info().word);
+                self.mark(&mut answered, &refusal, &parts);
                 refusal.respond(origin.as_ref().ok())
             }
         };
@@ -179,16 +158,19 @@ impl App {
         }
         trace::finish(&span, response.status().as_u16());
         let client = origin.as_ref().map_or(peer.addr.ip(), |origin| origin.client);
-        let served = Served { parts, client, correlation, operation: known, started_us, started, taken, answered };
+        let (route, named) = (route.ok(), audit::Named::read(known, response.headers()));
+        let served =
+            Served { parts, client, correlation, route, operation: known, started_us, started, taken, answered, named };
         self.settle(response, served, in_flight)
     }
 
     /// Counts and logs a request when its answer has been sent.
     fn settle(&self, mut response: Response<Body>, served: Served, in_flight: InFlight) -> Response<Body> {
-        let (log, metrics) = (self.access_log.clone(), self.metrics.requests.clone());
+        let (log, metrics, audit) =
+            (self.access_log.clone(), self.metrics.requests.clone(), self.core.audit().clone());
         let status = response.status().as_u16();
         let finish = move |bytes_out: u64| {
-            served.record(&log, &metrics, status, bytes_out);
+            served.record(&log, &metrics, &audit, status, bytes_out);
             drop(in_flight);
         };
         match response.body().ready_bytes() {
@@ -198,8 +180,19 @@ impl App {
         response
     }
 
+    /// Notes why a request was refused, and whose credential it showed.
+    fn mark(&self, answered: &mut Answered, refusal: &Refusal, parts: &Parts) {
+        answered.error = Some(refusal.code().info().word);
+        answered.refused = answered.refused.or_else(|| audit::reason(refusal, parts));
+        let presented = Presented::read(&parts.headers);
+        // What is nobody's name may be somebody's password, typed into the wrong field.
+        if answered.caller.is_none() && self.core.has_user(presented.account()) {
+            presented.account().clone_into(&mut answered.account);
+        }
+    }
+
     /// Logs a failure of ours, once, with what only the operator may see.
-    fn note(&self, refusal: &Refusal, correlation: &str) {
+    pub(crate) fn note(&self, refusal: &Refusal, correlation: &str) {
         if let Refusal::Error(error) = refusal
             && error.code.info().status >= 500
         {
@@ -210,35 +203,74 @@ impl App {
 
     async fn dispatch(
         &self,
-        parts: &Parts,
-        origin: &Origin,
+        arrival: Arrival<'_>,
         route: &Route,
         operation: Operation,
         upload: &mut Upload,
         answered: &mut Answered,
     ) -> Result<Response<Body>, Refusal> {
+        let Arrival { parts, origin, .. } = arrival;
         match operation {
             Operation::Health => return Ok(signals::health()),
             Operation::Ready => return signals::ready(self).await,
             Operation::Metrics => return signals::metrics(self, parts, origin).await,
+            Operation::ReadManagement | Operation::WriteManagement => {
+                self.require_management_host(origin)?;
+                return Ok(management::respond(self, arrival, upload, answered).await);
+            }
+            Operation::GetAuthority | Operation::PostAuthority => {
+                self.require_management_host(origin)?;
+                let Route::Authority(endpoint) = route else { return Err(Refusal::of(Code::NotFound)) };
+                return authority::respond(self, arrival, *endpoint, upload, answered).await;
+            }
             _ => {}
         }
         let registry =
             self.hosts.registry(&self.core, origin.asked_host()).ok_or_else(|| Refusal::of(Code::HostUnknown))?;
         answered.registry = Some(Arc::clone(&registry));
+        self.core.require_network(&registry, origin.client)?;
+        if let Some(category @ Category::Login) = Category::of(operation, &parts.method) {
+            self.limit(parts, &registry, category, Identity::of_address(origin.client)).await?;
+        }
         match operation {
-            Operation::GetToken => return token::get(self, parts, origin, &registry).await,
-            Operation::PostToken => return token::post(self, parts, origin, &registry, upload).await,
-            Operation::Exchange => return token::exchange(self, origin, &registry, upload).await,
+            Operation::GetToken => return token::get(self, parts, origin, &registry, answered).await,
+            Operation::PostToken => return token::post(self, parts, origin, &registry, upload, answered).await,
+            Operation::Exchange => return token::exchange(self, origin, &registry, upload, answered).await,
             _ => {}
         }
-        let caller = self.admit(parts, origin, &registry, route, operation).await?;
-        answered.caller = Some(caller.clone());
+        let caller = self.admit(parts, origin, &registry, route, operation, answered).await?;
+        if let Some(category) = Category::of(operation, &parts.method) {
+            self.limit(parts, &registry, category, Identity::Caller(caller.subject().id)).await?;
+        }
         let admitted = Admitted { app: self, parts, origin, registry, caller };
         match route {
-            Route::AcrRepository(name) => acr::repository(&admitted, operation, name).await,
-            Route::AcrManifests(name) => acr::manifests(&admitted, name).await,
+            Route::AcrRepository(_)
+            | Route::AcrTags(_)
+            | Route::AcrTag(..)
+            | Route::AcrManifests(_)
+            | Route::AcrManifest(..) => acr::respond(&admitted, route, operation, upload).await,
             _ => oci::respond(&admitted, route, operation, upload).await,
+        }
+    }
+
+    /// Holds the management API and the authority to the deployment's own names: a login server is a registry's alone.
+    pub(crate) fn require_management_host(&self, origin: &Origin) -> Result<(), Refusal> {
+        let known = self.hosts.is_management(origin.asked_host());
+        if known { Ok(()) } else { Err(Refusal::of(Code::NotFound)) }
+    }
+
+    /// Lets a request in that is within the limits, or when its turn has come while its client waits.
+    async fn limit(
+        &self,
+        parts: &Parts,
+        registry: &Registry,
+        category: Category,
+        identity: Identity,
+    ) -> Result<(), Refusal> {
+        tokio::select! {
+            biased;
+            admitted = self.rate_limits.admit(category, registry.id, identity) => Ok(admitted?),
+            () = presence::gone(parts) => Err(Refusal::of(Code::RequestTimeout)),
         }
     }
 
@@ -250,20 +282,54 @@ impl App {
         registry: &Registry,
         route: &Route,
         operation: Operation,
+        answered: &mut Answered,
     ) -> Result<Caller, Refusal> {
         let action = operation.action();
         let challenge = |insufficient| {
-            let scope = action.map(|action| route::challenge_scope(action, route.repository()));
+            let scope = action.map(|action| route::challenge_scope(operation, action, route.repository()));
             let scopes = scope.into_iter().chain(mount_scope(operation, parts)).collect();
             Refusal::Challenge(Challenge { scopes, insufficient })
         };
         let caller = self.authenticate(parts, origin, registry, || challenge(false)).await?;
+        answered.caller = Some(caller.clone());
         let allowed = match action {
             // A challenge is what clients look for here; an anonymous token is enough of an answer.
             None => !caller.is_anonymous() || matches!(Presented::read(&parts.headers), Presented::Bearer(_)),
-            Some(action) => self.core.permits_action(&caller, registry, action, route.repository()),
+            Some(action) => self.allows(&caller, registry, route, operation, action).await?,
         };
-        if allowed { Ok(caller) } else { Err(challenge(!matches!(Presented::read(&parts.headers), Presented::None))) }
+        if allowed {
+            return Ok(caller);
+        }
+        let shown = !matches!(Presented::read(&parts.headers), Presented::None);
+        if let Some(action) = action.filter(|_| shown) {
+            let denial = self.core.denial(&caller, registry, action, route.repository());
+            answered.refused = Some((DenialReason::Policy, audit::policy_detail(denial)));
+        }
+        Err(challenge(shown))
+    }
+
+    /// Whether a caller may do what it asks: by the right that this takes, or by another one that is enough.
+    async fn allows(
+        &self,
+        caller: &Caller,
+        registry: &Registry,
+        route: &Route,
+        operation: Operation,
+        action: Action,
+    ) -> Result<bool, Refusal> {
+        let may = |action| self.core.permits_action(caller, registry, action, route.repository());
+        if may(action) || operation.alternative().is_some_and(may) {
+            return Ok(true);
+        }
+        match route {
+            // Who pushes may take back what was attached to an image, but no image (ACR: AcrPush).
+            Route::Manifest(name, Reference::Digest(digest))
+                if operation == Operation::DeleteManifest && may(Action::Push) =>
+            {
+                Ok(self.core.is_referrer(registry, name, digest).await?)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Who asks. A credential that is refused is answered with `challenge`.
@@ -327,7 +393,7 @@ impl Admitted<'_> {
             return Ok(false);
         }
         let scopes =
-            vec![route::challenge_scope(Action::Push, Some(target)), Scope::repository(source.clone(), Action::Pull)];
+            vec![route::challenge_scope(Operation::StartUpload, Action::Push, Some(target)), Scope::repository(source.clone(), Action::Pull)];
         Err(Refusal::Challenge(Challenge { scopes, insufficient: true }))
     }
 }
@@ -354,7 +420,8 @@ fn stamp(headers: &mut HeaderMap, correlation: &str, path: &str) {
         headers.insert(CORRELATION, value);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    // Pages for people have one of their own.
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(CONTENT_POLICY);
     if route::is_distribution(path) {
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     }
@@ -373,6 +440,8 @@ impl Handler for Front {
             return app.serve(peer, request).await;
         }
         // A write is carried to its end even when its client goes away.
+        let mut request = request;
+        let _presence = presence::watch(&mut request);
         match tokio::spawn(async move { app.serve(peer, request).await }).await {
             Ok(response) => response,
             Err(error) => Refusal::Error(Error::internal(error)).respond(None),

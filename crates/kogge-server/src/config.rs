@@ -5,13 +5,17 @@
 //! of the file can also be set by `KOGGE_<SECTION>_<KEY>`.
 
 pub mod args;
+pub mod audit;
 pub mod environment;
 pub mod host;
+pub mod identity;
 pub mod limits;
 pub mod log;
 pub mod login;
 pub mod problem;
-mod quantity;
+pub(crate) mod quantity;
+pub mod quota;
+pub mod rate_limit;
 mod raw;
 pub mod secret;
 pub mod server;
@@ -24,12 +28,16 @@ use serde::Serialize;
 use toml::Table;
 
 pub use args::ServeArgs;
+pub use audit::{Audit, AuditOutput};
 pub use environment::Environment;
 pub use host::{ExternalUrl, Scheme};
+pub use identity::Identity;
 pub use limits::Limits;
 pub use log::{AccessTarget, Log, LogFormat};
 pub use login::Login;
 pub use problem::{ConfigErrors, Problem};
+pub use quota::Quota;
+pub use rate_limit::RateLimit;
 pub use secret::Secret;
 pub use server::{Server, TlsMode};
 pub use trace::Trace;
@@ -44,10 +52,14 @@ pub struct Config {
     pub server: Server,
     pub log: Log,
     pub login: Login,
+    pub identity: Identity,
     pub limits: Limits,
     pub gc: Gc,
     pub uploads: Uploads,
     pub scrub: Scrub,
+    pub rate_limit: RateLimit,
+    pub quota: Quota,
+    pub audit: Audit,
     pub trace: Trace,
 }
 
@@ -78,24 +90,34 @@ impl Config {
         let mut server = raw::section("server", &mut file, environment, problems);
         let mut log = raw::section("log", &mut file, environment, problems);
         let mut login = raw::section("login", &mut file, environment, problems);
+        let identity = raw::section("identity", &mut file, environment, problems);
         let limits = raw::section("limits", &mut file, environment, problems);
         let gc = raw::section("gc", &mut file, environment, problems);
         let uploads = raw::section("uploads", &mut file, environment, problems);
         let scrub = raw::section("scrub", &mut file, environment, problems);
+        let rate_limit = raw::section("rate-limit", &mut file, environment, problems);
+        let quota = raw::section("quota", &mut file, environment, problems);
+        let audit = raw::section("audit", &mut file, environment, problems);
         let mut trace = raw::section("trace", &mut file, environment, problems);
         for name in file.keys() {
-            problems.add(name, "unknown section; there are server, log, login, limits, gc, uploads, scrub and trace");
+            problems.add(name, "unknown section; there are server, log, login, identity, limits, gc, uploads, scrub, rate-limit, quota, audit and trace");
         }
         override_server(&mut server, args);
         override_rest(&mut log, &mut login, &mut trace, args, environment);
+        let server = Server::check(server, problems);
+        let domain = server.domain.clone();
         Self {
-            server: Server::check(server, problems),
+            audit: Audit::check(audit, &server.data_dir, problems),
+            server,
             log: Log::check(log, terminal, problems),
             login: Login::check(login, environment, problems),
+            identity: Identity::check(identity, &domain, problems),
             limits: Limits::check(&limits, problems),
             gc: Gc::check(&gc, problems),
             uploads: Uploads::check(&uploads, problems),
             scrub: Scrub::check(&scrub),
+            rate_limit: RateLimit::check(&rate_limit, problems),
+            quota: Quota::check(&quota, problems),
             trace: Trace::check(trace, problems),
         }
     }

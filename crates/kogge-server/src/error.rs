@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::body::Body;
 use crate::config::Scheme;
 use crate::forwarded::Origin;
+use crate::rate_limit::TooMany;
 use crate::route::RouteError;
 
 /// How a caller is told to log in (Docker token authentication; ACR: "Calling POST /oauth2/token").
@@ -35,6 +36,14 @@ pub(crate) enum Refusal {
     Login(&'static str),
     /// Too many failed logins: to be tried again after this long.
     Throttled(Duration),
+    /// More requests than the registry or the caller may make: to be tried again then.
+    Limited(TooMany),
+}
+
+impl From<TooMany> for Refusal {
+    fn from(refused: TooMany) -> Self {
+        Self::Limited(refused)
+    }
 }
 
 impl From<Error> for Refusal {
@@ -70,7 +79,7 @@ impl Refusal {
             Self::Error(error) => error.code,
             Self::Route(error) => error.code,
             Self::Challenge(_) | Self::Password | Self::Login(_) => Code::Unauthorized,
-            Self::Throttled(_) => Code::TooManyRequests,
+            Self::Throttled(_) | Self::Limited(_) => Code::TooManyRequests,
         }
     }
 
@@ -81,7 +90,7 @@ impl Refusal {
             Self::Error(error) => (error.message.as_str(), error.detail.clone()),
             Self::Route(error) => (error.message.as_str(), None),
             Self::Challenge(challenge) => (info.message, Some(scopes_detail(&challenge.scopes))),
-            Self::Password => (info.message, None),
+            Self::Password | Self::Limited(_) => (info.message, None),
             Self::Login(message) => (*message, None),
             Self::Throttled(_) => ("too many failed logins; wait and try again", None),
         };
@@ -107,6 +116,9 @@ impl Refusal {
             }
             Self::Throttled(wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            }
+            Self::Limited(refused) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(refused.retry_after_seconds));
             }
             Self::Error(_) | Self::Route(_) | Self::Login(_) => {}
         }

@@ -51,6 +51,15 @@ impl Origin {
     pub fn asked_host(&self) -> &str {
         self.asked.as_deref().unwrap_or(&self.host)
     }
+
+    /// `https://host[:port]`: where URLs that the client can use begin.
+    pub fn base_url(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}", self.host)
+    }
 }
 
 /// A request whose host is missing where it must be, given twice or malformed; worth a 400.

@@ -10,12 +10,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use kogge_types::{Algorithm, Digest, Reference, RepositoryName, UploadId, limits};
+use kogge_types::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId, limits};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::{Config as Cases, RngSeed};
 use proptest::{prop_assert, prop_assert_eq};
 
+use crate::authority::{self, Endpoint};
 use crate::config::host::Authority;
 use crate::config::{Config, Environment, ExternalUrl, ServeArgs};
 use crate::credential::Presented;
@@ -63,6 +64,7 @@ const PATHS: &[&str] = &[
     "/v2/a/referrers/sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "/acr/v1/team/app",
     "/acr/v1/team/app/_manifests",
+    "/acr/v1/team/app/_tags/latest",
     "/oauth2/token",
     "/healthz",
 ];
@@ -91,6 +93,7 @@ const PATH_PIECES: &[&str] = &[
     "referrers",
     "_catalog",
     "_manifests",
+    "_tags",
     "/acr/v1/",
     "a",
     "A",
@@ -125,8 +128,8 @@ fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn route() -> impl Strategy<Value = Route> {
-    let tag = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|tag| Reference::Tag(tag.parse().expect("of a tag's form")));
-    let reference = prop_oneof![tag, digest().prop_map(Reference::Digest)];
+    let tag = || "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|tag| tag.parse::<Tag>().expect("of a tag's form"));
+    let reference = prop_oneof![tag().prop_map(Reference::Tag), digest().prop_map(Reference::Digest)];
     prop_oneof![
         prop::sample::select(vec![
             Route::Health,
@@ -137,6 +140,7 @@ fn route() -> impl Strategy<Value = Route> {
             Route::Base,
             Route::Catalog
         ]),
+        prop::sample::select(ENDPOINTS.map(|(_, endpoint)| Route::Authority(endpoint)).to_vec()),
         name().prop_map(Route::Tags),
         (name(), reference).prop_map(|(name, reference)| Route::Manifest(name, reference)),
         (name(), digest()).prop_map(|(name, digest)| Route::Blob(name, digest)),
@@ -144,9 +148,23 @@ fn route() -> impl Strategy<Value = Route> {
         (name(), any::<[u8; 16]>()).prop_map(|(name, id)| Route::Upload(name, UploadId::from_bytes(id))),
         (name(), digest()).prop_map(|(name, digest)| Route::Referrers(name, digest)),
         name().prop_map(Route::AcrRepository),
+        name().prop_map(Route::AcrTags),
+        (name(), tag()).prop_map(|(name, tag)| Route::AcrTag(name, tag)),
         name().prop_map(Route::AcrManifests),
+        (name(), digest()).prop_map(|(name, digest)| Route::AcrManifest(name, digest)),
     ]
 }
+
+const ENDPOINTS: [(&str, Endpoint); 8] = [
+    ("/.well-known/openid-configuration", Endpoint::Discovery),
+    ("/discovery/keys", Endpoint::Keys),
+    ("/oauth2/token", Endpoint::Token),
+    ("/oauth2/devicecode", Endpoint::DeviceCode),
+    ("/userinfo", Endpoint::UserInfo),
+    ("/oauth2/authorize", Endpoint::Authorize),
+    ("/oauth2/deviceauth", Endpoint::DevicePage),
+    ("/oauth2/logout", Endpoint::Logout),
+];
 
 /// The path that clients send for a route.
 fn path(route: &Route) -> String {
@@ -157,6 +175,12 @@ fn path(route: &Route) -> String {
         Route::Token => "/oauth2/token".to_owned(),
         Route::Exchange => "/oauth2/exchange".to_owned(),
         Route::Base => "/v2/".to_owned(),
+        // Its own table reads what follows.
+        Route::Management => "/subscriptions".to_owned(),
+        Route::Authority(endpoint) => {
+            let found = ENDPOINTS.iter().find(|(_, known)| known == endpoint);
+            format!("{}{}", authority::PATH, found.expect("a path for each end point").0)
+        }
         Route::Catalog => "/v2/_catalog".to_owned(),
         Route::Tags(name) => format!("/v2/{name}/tags/list"),
         Route::Manifest(name, reference) => format!("/v2/{name}/manifests/{reference}"),
@@ -165,7 +189,10 @@ fn path(route: &Route) -> String {
         Route::Upload(name, id) => format!("/v2/{name}/blobs/uploads/{id}"),
         Route::Referrers(name, digest) => format!("/v2/{name}/referrers/{digest}"),
         Route::AcrRepository(name) => format!("/acr/v1/{name}"),
+        Route::AcrTags(name) => format!("/acr/v1/{name}/_tags"),
+        Route::AcrTag(name, tag) => format!("/acr/v1/{name}/_tags/{tag}"),
         Route::AcrManifests(name) => format!("/acr/v1/{name}/_manifests"),
+        Route::AcrManifest(name, digest) => format!("/acr/v1/{name}/_manifests/{digest}"),
     }
 }
 

@@ -88,10 +88,10 @@ impl Installation {
     /// [`InstallationError::InUse`] names the process that has it.
     pub async fn open(data_dir: &Path, settings: Option<Settings>) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
-        let kek = key(data_dir, data_dir.join(STATE_FILE).exists())?;
+        let kek = Arc::new(key(data_dir, data_dir.join(STATE_FILE).exists())?);
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
         let core =
-            Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), &kek, settings).await?;
+            Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), kek, settings).await?;
         Ok(Self { core, _lock: lock })
     }
 }

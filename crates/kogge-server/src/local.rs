@@ -1,6 +1,9 @@
 //! Local verbs: those that run on the server's machine. A running server carries them out on its admin socket; without
 //! one the verb opens the data directory itself.
 
+mod certificate;
+pub mod identity;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +11,16 @@ use clap::{Args, Subcommand};
 use kogge_core::backup::{BackupReport, restore};
 use kogge_core::{Core, SystemEntropy};
 use kogge_meta::STATE_FILE;
-use kogge_types::{Digest, RegistryName, RepositoryPattern};
+use kogge_types::{Digest, RegistryName, limits};
 use rustix::fs::Mode;
 use serde_json::Value;
 
 use crate::admin::{self, AdminCall};
+use crate::audit::verb::{AuditArgs, AuditLines};
+use crate::audit::output;
 use crate::config::{Config, ConfigErrors, Environment, ServeArgs};
 use crate::installation::{self, Installation, InstallationError, KEY_FILE, Lock, write_secret};
+use crate::local::identity::{GroupCommand, IdentityCommand, KeysCommand, ServicePrincipalCommand, UserCommand};
 use crate::serve::{self, ServeError};
 use crate::tls::{self, authority};
 
@@ -98,31 +104,25 @@ pub enum AdminCommand {
     /// Manage users
     #[command(subcommand)]
     User(UserCommand),
+    /// Manage groups
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Manage service principals: programs that log in by themselves
+    #[command(subcommand)]
+    Sp(ServicePrincipalCommand),
+    /// Manage managed identities
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// Manage the keys that sign tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Manage registries
     #[command(subcommand)]
     Registry(RegistryCommand),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum UserCommand {
-    /// Make a user, or give one a new password and role; the password is read from standard input
-    Put {
-        name: String,
-        /// Owner, AcrPull, AcrPush or AcrDelete
-        #[arg(long)]
-        role: String,
-        /// The registry that the role is for; all without it
-        #[arg(long)]
-        registry: Option<RegistryName>,
-        /// The repositories that the role is for: a name, `team/*` or `*`
-        #[arg(long, default_value = "*")]
-        repositories: RepositoryPattern,
+    /// Ask who did what: events as lines of JSON, the newest first
+    Audit {
         #[command(flatten)]
-        place: Place,
-    },
-    /// Remove a user; its tokens are void at once
-    Delete {
-        name: String,
+        args: Box<AuditArgs>,
         #[command(flatten)]
         place: Place,
     },
@@ -142,6 +142,9 @@ pub enum RegistryCommand {
     /// List the registries
     List(Place),
 }
+
+/// How often a follower of the audit asks for new events.
+const FOLLOW_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why a local verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -184,13 +187,12 @@ impl LocalCommand {
             Self::Scrub(place) => call(&place, AdminCall::Scrub),
             Self::Backup { folder, place } => back_up(folder, &place),
             Self::Restore { folder, place } => runtime()?.block_on(restore_into(&folder, &place.data_dir)),
-            Self::Admin(AdminCommand::User(UserCommand::Put { name, role, registry, repositories, place })) => {
-                let password = read_password()?;
-                call(&place, AdminCall::PutUser { name, password, role, registry, repositories })
-            }
-            Self::Admin(AdminCommand::User(UserCommand::Delete { name, place })) => {
-                call(&place, AdminCall::DeleteUser { name })
-            }
+            Self::Admin(AdminCommand::User(command)) => identity::user(command),
+            Self::Admin(AdminCommand::Group(command)) => identity::group(command),
+            Self::Admin(AdminCommand::Sp(command)) => identity::service_principal(command),
+            Self::Admin(AdminCommand::Identity(command)) => identity::identity(command),
+            Self::Admin(AdminCommand::Keys(command)) => identity::keys(command),
+            Self::Admin(AdminCommand::Audit { args, place }) => runtime()?.block_on(ask_audit(*args, &place)),
             Self::Admin(AdminCommand::Registry(RegistryCommand::Put { name, anonymous_pull, place })) => {
                 call(&place, AdminCall::PutRegistry { name, anonymous_pull })
             }
@@ -240,6 +242,51 @@ async fn perform(
 fn show_progress(report: &BackupReport) {
     // A terminal that is gone must not end the work.
     let _ = write!(std::io::stderr(), "\r{} blobs, {} bytes", report.blobs, report.bytes);
+}
+
+/// Prints events: the newest page by page, or with `--follow` each as it comes.
+async fn ask_audit(args: AuditArgs, place: &Place) -> Result<(), LocalError> {
+    let AuditArgs { mut filter, limit, follow, directory } = args;
+    let directory = directory.unwrap_or_else(|| place.data_dir.join(output::FOLDER));
+    let (mut after, mut left) = (None::<String>, if follow { usize::MAX } else { limit });
+    if follow {
+        filter.begin_now();
+    }
+    while left > 0 {
+        let limit = left.min(limits::AUDIT_PAGE_EVENTS_MAX);
+        let call = AdminCall::QueryAudit { filter: filter.clone(), newest_first: !follow, limit, after: after.clone() };
+        let page = perform_audit(&place.data_dir, &directory, call, follow).await?;
+        let page: AuditLines = serde_json::from_value(page).map_err(std::io::Error::other)?;
+        for event in &page.events {
+            print_text(&format!("{event}\n"))?;
+        }
+        if !page.more && !follow {
+            break;
+        }
+        if !page.more {
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+        }
+        left -= page.events.len();
+        after = page.after.or(after);
+    }
+    Ok(())
+}
+
+async fn perform_audit(data_dir: &Path, directory: &Path, call: AdminCall, follow: bool) -> Result<Value, LocalError> {
+    let failed = |source| LocalError::Io { action: "talk to the server that uses", path: data_dir.to_owned(), source };
+    if let Some(answer) = admin::ask(data_dir, &call, &|_| {}).await.map_err(failed)? {
+        return answer.map_err(LocalError::Refused);
+    }
+    if follow {
+        return Err(LocalError::Refused("no server runs there: there is nothing to follow".to_owned()));
+    }
+    if !data_dir.join(STATE_FILE).exists() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(LocalError::Io { action: "there is no registry in", path: data_dir.to_owned(), source });
+    }
+    let installation = Installation::open(data_dir, None).await?;
+    output::open_to_ask(&installation.core, directory).await?;
+    Ok(admin::perform(&installation.core, "", call, &|_| {}).await?)
 }
 
 fn show_config(args: &ServeArgs) -> Result<(), LocalError> {

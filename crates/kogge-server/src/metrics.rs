@@ -3,7 +3,9 @@
 //! Counting a request is two or three atomic additions: every label set has its handle in an array that is filled the
 //! first time the set occurs.
 
+mod audit;
 mod process;
+mod rate_limits;
 mod requests;
 
 use std::sync::atomic::AtomicU64;
@@ -15,6 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use audit::AuditMetrics;
+pub use rate_limits::RateLimitMetrics;
 pub use requests::{InFlight, RequestMetrics};
 
 /// The `Content-Type` of [`Metrics::render`].
@@ -29,6 +33,7 @@ pub struct Metrics {
     pub requests: RequestMetrics,
     pub connections: ConnectionMetrics,
     pub registry_work: RegistryMetrics,
+    pub rate_limits: RateLimitMetrics,
     /// Lines of the logs that were dropped because their reader was too slow.
     pub log_lines_dropped: Counter,
 }
@@ -72,6 +77,7 @@ pub struct RegistryMetrics {
     pub uploads_expired: Counter,
     pub scrub_bytes: Counter,
     pub scrub_blobs_corrupt: Counter,
+    pub audit: AuditMetrics,
     /// The last sequence of the journal.
     pub journal_sequence: Gauge,
     journal_lag: Family<ConsumerLabel, Gauge>,
@@ -100,6 +106,8 @@ impl Metrics {
         connections.register(registry);
         let registry_work = RegistryMetrics::default();
         registry_work.register(registry);
+        let rate_limits = RateLimitMetrics::default();
+        rate_limits.register(registry);
         let log_lines_dropped = Counter::default();
         registry.register(
             "log_lines_dropped",
@@ -107,7 +115,7 @@ impl Metrics {
             log_lines_dropped.clone(),
         );
         registry.register("build", "The running program", Info::new(vec![("version", version)]));
-        Self { registry: root.into(), requests, connections, registry_work, log_lines_dropped }
+        Self { registry: root.into(), requests, connections, registry_work, rate_limits, log_lines_dropped }
     }
 
     /// Everything in OpenMetrics text, of type [`CONTENT_TYPE`].
@@ -157,6 +165,7 @@ impl RegistryMetrics {
             registry.register(name, help, counter.clone());
         }
         registry.register("gc_candidates", "Blobs and links that wait for their grace", self.gc_candidates.clone());
+        self.audit.register(registry);
         registry.register("journal_sequence", "Last sequence of the journal", self.journal_sequence.clone());
         registry.register("journal_lag_rows", "Journal rows not seen by a consumer", self.journal_lag.clone());
     }

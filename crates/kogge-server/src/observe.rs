@@ -18,6 +18,12 @@ impl RegistryMetrics {
         raise(&self.upload_rereads, &counters.upload_rereads);
         raise(&self.scrub_bytes, &counters.bytes_scrubbed);
         raise(&self.scrub_blobs_corrupt, &counters.blobs_corrupt);
+        if let Some(counters) = core.audit().counters() {
+            raise(&self.audit.events, &counters.recorded);
+            raise(&self.audit.dropped, &counters.dropped);
+            raise(&self.audit.folded, &counters.folded);
+            raise(&self.audit.write_failures, &counters.write_failures);
+        }
         if let Ok(garbage) = core.count_garbage().await {
             let candidates = garbage.links_due + garbage.links_waiting + garbage.condemned;
             self.gc_candidates.set(i64::try_from(candidates).unwrap_or(i64::MAX));

@@ -49,7 +49,12 @@ pub(crate) async fn respond(
             | Route::Token
             | Route::Exchange
             | Route::AcrRepository(_)
-            | Route::AcrManifests(_),
+            | Route::AcrTags(_)
+            | Route::AcrTag(..)
+            | Route::AcrManifests(_)
+            | Route::AcrManifest(..)
+            | Route::Management
+            | Route::Authority(_),
             _,
         ) => Err(Refusal::of(Code::NotFound)),
     }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use http::Method;
 use kogge_types::access::Actions;
-use kogge_types::{Action, Code, Digest, Reference, RepositoryName, ResourceScope, Scope, UploadId};
+use kogge_types::{Action, Code, Digest, Reference, RepositoryName, ResourceScope, Scope, Tag, UploadId};
+
+use crate::authority::{self, Endpoint};
 
 /// What a request asks for: the resource, with its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,14 @@ pub enum Route {
     Upload(RepositoryName, UploadId),
     Referrers(RepositoryName, Digest),
     AcrRepository(RepositoryName),
+    AcrTags(RepositoryName),
+    AcrTag(RepositoryName, Tag),
     AcrManifests(RepositoryName),
+    AcrManifest(RepositoryName, Digest),
+    /// The management API, whose own table reads the rest.
+    Management,
+    /// The authority.
+    Authority(Endpoint),
 }
 
 /// A verb upon a resource.
@@ -50,8 +59,19 @@ pub enum Operation {
     DeleteUpload,
     ListReferrers,
     GetAcrRepository,
+    PatchAcrRepository,
     DeleteAcrRepository,
+    ListAcrTags,
+    GetAcrTag,
+    PatchAcrTag,
+    DeleteAcrTag,
     ListAcrManifests,
+    GetAcrManifest,
+    PatchAcrManifest,
+    ReadManagement,
+    WriteManagement,
+    GetAuthority,
+    PostAuthority,
     Unknown,
 }
 
@@ -78,8 +98,19 @@ pub const NAMES: &[&str] = &[
     "delete_upload",
     "list_referrers",
     "get_repository",
+    "patch_repository",
     "delete_repository",
+    "list_tag_attributes",
+    "get_tag_attributes",
+    "patch_tag_attributes",
+    "delete_tag",
     "list_manifests",
+    "get_manifest_attributes",
+    "patch_manifest_attributes",
+    "read_management",
+    "write_management",
+    "get_authority",
+    "post_authority",
     "unknown",
 ];
 
@@ -117,7 +148,12 @@ impl Operation {
             | Self::PatchUpload
             | Self::PutUpload
             | Self::DeleteUpload
-            | Self::DeleteAcrRepository => true,
+            | Self::PatchAcrRepository
+            | Self::DeleteAcrRepository
+            | Self::PatchAcrTag
+            | Self::DeleteAcrTag
+            | Self::PatchAcrManifest
+            | Self::WriteManagement => true,
             Self::Health
             | Self::Ready
             | Self::Metrics
@@ -132,7 +168,13 @@ impl Operation {
             | Self::GetUpload
             | Self::ListReferrers
             | Self::GetAcrRepository
+            | Self::ListAcrTags
+            | Self::GetAcrTag
             | Self::ListAcrManifests
+            | Self::GetAcrManifest
+            | Self::ReadManagement
+            | Self::GetAuthority
+            | Self::PostAuthority
             | Self::Unknown => false,
         }
     }
@@ -147,6 +189,10 @@ impl Operation {
             | Self::PostToken
             | Self::Exchange
             | Self::Base
+            | Self::ReadManagement
+            | Self::WriteManagement
+            | Self::GetAuthority
+            | Self::PostAuthority
             | Self::Unknown => None,
             Self::ListCatalog => Some(Action::Catalog),
             Self::ListTags | Self::GetManifest | Self::GetBlob | Self::ListReferrers => Some(Action::Pull),
@@ -156,17 +202,33 @@ impl Operation {
             | Self::PutUpload
             | Self::DeleteUpload
             | Self::PutManifest => Some(Action::Push),
-            Self::DeleteManifest | Self::DeleteBlob | Self::DeleteAcrRepository => Some(Action::Delete),
-            Self::GetAcrRepository | Self::ListAcrManifests => Some(Action::MetadataRead),
+            Self::DeleteManifest | Self::DeleteBlob | Self::DeleteAcrRepository | Self::DeleteAcrTag => {
+                Some(Action::Delete)
+            }
+            Self::GetAcrRepository
+            | Self::ListAcrTags
+            | Self::GetAcrTag
+            | Self::ListAcrManifests
+            | Self::GetAcrManifest => Some(Action::MetadataRead),
+            Self::PatchAcrRepository | Self::PatchAcrTag | Self::PatchAcrManifest => Some(Action::MetadataWrite),
         }
+    }
+
+    /// Another action that is enough. The challenge does not name it.
+    pub fn alternative(self) -> Option<Action> {
+        (self == Self::ListTags).then_some(Action::MetadataRead)
     }
 }
 
-/// The scope that a challenge names for `action`: who pushes is offered to pull too, as clients expect.
-pub fn challenge_scope(action: Action, repository: Option<&RepositoryName>) -> Scope {
+/// The scope that a challenge names for `action`: who pushes is offered to pull too, as clients expect, and who deletes a
+/// manifest to push, which is enough for some.
+pub fn challenge_scope(operation: Operation, action: Action, repository: Option<&RepositoryName>) -> Scope {
     let Some(repository) = repository else { return Scope::catalog() };
     let actions = match action {
         Action::Push => Actions::NONE.with(Action::Pull).with(Action::Push),
+        Action::Delete if operation == Operation::DeleteManifest => {
+            Actions::NONE.with(Action::Push).with(Action::Delete)
+        }
         action @ (Action::Pull | Action::Delete | Action::MetadataRead | Action::MetadataWrite | Action::Catalog) => {
             Actions::NONE.with(action)
         }
@@ -187,6 +249,10 @@ impl Route {
             "/oauth2/exchange" => Ok(Self::Exchange),
             "/v2" | "/v2/" => Ok(Self::Base),
             "/v2/_catalog" | "/acr/v1/_catalog" => Ok(Self::Catalog),
+            path if is_management(path) => Ok(Self::Management),
+            path if path.starts_with(authority::PATH) => {
+                Endpoint::parse(path).map(Self::Authority).ok_or_else(|| RouteError::of(Code::NotFound))
+            }
             path => match (path.strip_prefix("/v2/"), path.strip_prefix("/acr/v1/")) {
                 (Some(rest), _) => Self::parse_v2(rest),
                 (None, Some(rest)) => Self::parse_acr(rest),
@@ -223,8 +289,19 @@ impl Route {
     }
 
     fn parse_acr(rest: &str) -> Result<Self, RouteError> {
-        match rest.rsplit_once('/') {
-            Some((name, "_manifests")) => Ok(Self::AcrManifests(repository(name)?)),
+        let (head, last) = rest.rsplit_once('/').unwrap_or(("", rest));
+        let (name, kind) = head.rsplit_once('/').unwrap_or(("", head));
+        match (kind, last) {
+            // First, since a tag may have any of these words for its name.
+            ("_tags", tag) => {
+                let name = repository(name)?;
+                Ok(Self::AcrTag(name, tag.parse().map_err(|error| RouteError::new(Code::TagInvalid, error))?))
+            }
+            ("_manifests", manifest) => Ok(Self::AcrManifest(repository(name)?, digest(manifest)?)),
+            (_, "_tags") => Ok(Self::AcrTags(repository(head)?)),
+            (_, "_manifests") => Ok(Self::AcrManifests(repository(head)?)),
+            // No part of a repository's name begins so: it is an end point, and none that is offered.
+            _ if rest.split('/').any(|part| part.starts_with('_')) => Err(RouteError::of(Code::NotFound)),
             _ => Ok(Self::AcrRepository(repository(rest)?)),
         }
     }
@@ -238,9 +315,22 @@ impl Route {
             Self::Metrics => (read.then_some(Operation::Metrics), "GET, HEAD"),
             Self::Base => (read.then_some(Operation::Base), "GET, HEAD"),
             Self::Catalog => (read.then_some(Operation::ListCatalog), "GET, HEAD"),
+            // Its own table knows the methods of each path.
+            Self::Management if read => (Some(Operation::ReadManagement), ""),
+            Self::Management => (Some(Operation::WriteManagement), ""),
+            Self::Authority(endpoint) => {
+                let (allowed, methods) = endpoint.allows(method);
+                let operation = if read { Operation::GetAuthority } else { Operation::PostAuthority };
+                (allowed.then_some(operation), methods)
+            }
             Self::Tags(_) => (read.then_some(Operation::ListTags), "GET, HEAD"),
             Self::Referrers(..) => (read.then_some(Operation::ListReferrers), "GET, HEAD"),
+            Self::AcrTags(_) => (read.then_some(Operation::ListAcrTags), "GET, HEAD"),
             Self::AcrManifests(_) => (read.then_some(Operation::ListAcrManifests), "GET, HEAD"),
+            Self::AcrManifest(..) => {
+                let patch = (*method == Method::PATCH).then_some(Operation::PatchAcrManifest);
+                (patch.or(read.then_some(Operation::GetAcrManifest)), "GET, HEAD, PATCH")
+            }
             Self::Exchange => ((*method == Method::POST).then_some(Operation::Exchange), "POST"),
             Self::Uploads(_) => ((*method == Method::POST).then_some(Operation::StartUpload), "POST"),
             Self::Token => {
@@ -248,8 +338,20 @@ impl Route {
                 (post.or(read.then_some(Operation::GetToken)), "GET, HEAD, POST")
             }
             Self::AcrRepository(_) => {
-                let delete = (*method == Method::DELETE).then_some(Operation::DeleteAcrRepository);
-                (delete.or(read.then_some(Operation::GetAcrRepository)), "GET, HEAD, DELETE")
+                let operation = match *method {
+                    Method::PATCH => Some(Operation::PatchAcrRepository),
+                    Method::DELETE => Some(Operation::DeleteAcrRepository),
+                    _ => read.then_some(Operation::GetAcrRepository),
+                };
+                (operation, "GET, HEAD, PATCH, DELETE")
+            }
+            Self::AcrTag(..) => {
+                let operation = match *method {
+                    Method::PATCH => Some(Operation::PatchAcrTag),
+                    Method::DELETE => Some(Operation::DeleteAcrTag),
+                    _ => read.then_some(Operation::GetAcrTag),
+                };
+                (operation, "GET, HEAD, PATCH, DELETE")
             }
             Self::Blob(..) => {
                 let delete = (*method == Method::DELETE).then_some(Operation::DeleteBlob);
@@ -279,9 +381,15 @@ impl Route {
     /// The repository that the route is about.
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Token | Self::Exchange | Self::Base | Self::Catalog => {
-                None
-            }
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::Token
+            | Self::Exchange
+            | Self::Base
+            | Self::Catalog
+            | Self::Management
+            | Self::Authority(_) => None,
             Self::Tags(name)
             | Self::Manifest(name, _)
             | Self::Blob(name, _)
@@ -289,9 +397,18 @@ impl Route {
             | Self::Upload(name, _)
             | Self::Referrers(name, _)
             | Self::AcrRepository(name)
-            | Self::AcrManifests(name) => Some(name),
+            | Self::AcrTags(name)
+            | Self::AcrTag(name, _)
+            | Self::AcrManifests(name)
+            | Self::AcrManifest(name, _) => Some(name),
         }
     }
+}
+
+/// Whether a path is the management API's: its first segment is one of these, in any case.
+fn is_management(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    ["subscriptions", "providers", "tenants", "metadata", "v1.0"].iter().any(|segment| first.eq_ignore_ascii_case(segment))
 }
 
 /// Whether a path, in whatever form, is one of the distribution API's.
@@ -315,70 +432,4 @@ fn digest(text: &str) -> Result<Digest, RouteError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    const ID: &str = "000102030405060708090a0b0c0d0e0f";
-
-    fn name(text: &str) -> RepositoryName {
-        text.parse().expect(text)
-    }
-
-    #[test]
-    fn paths_are_read_from_the_right() {
-        let digest: Digest = DIGEST.parse().expect("valid");
-        let check = |path: &str, route: Route| assert_eq!(Route::parse(path), Ok(route), "{path}");
-        check("/v2/", Route::Base);
-        check("/v2/_catalog", Route::Catalog);
-        check("/v2/a/tags/list", Route::Tags(name("a")));
-        check("/v2/tags/tags/list", Route::Tags(name("tags")));
-        check("/v2/a/manifests/latest", Route::Manifest(name("a"), Reference::Tag("latest".parse().expect("tag"))));
-        check(&format!("/v2/a/b/manifests/{DIGEST}"), Route::Manifest(name("a/b"), Reference::Digest(digest)));
-        check(
-            &format!("/v2/a/manifests/{}", DIGEST.replace(':', "%3A")),
-            Route::Manifest(name("a"), Reference::Digest(digest)),
-        );
-        check(&format!("/v2/a/blobs/{DIGEST}"), Route::Blob(name("a"), digest));
-        check(&format!("/v2/a/blobs/uploads/blobs/{DIGEST}"), Route::Blob(name("a/blobs/uploads"), digest));
-        check("/v2/a/blobs/uploads/", Route::Uploads(name("a")));
-        check("/v2/a/blobs/uploads", Route::Uploads(name("a")));
-        check(&format!("/v2/a/blobs/uploads/{ID}"), Route::Upload(name("a"), ID.parse().expect("id")));
-        check(&format!("/v2/a/referrers/{DIGEST}"), Route::Referrers(name("a"), digest));
-        check("/acr/v1/a/b", Route::AcrRepository(name("a/b")));
-        check("/acr/v1/a/b/_manifests", Route::AcrManifests(name("a/b")));
-    }
-
-    #[test]
-    fn what_is_no_path_of_ours_says_why() {
-        let check = |path: &str, code: Code| assert_eq!(Route::parse(path).expect_err(path).code, code, "{path}");
-        check("/", Code::NotFound);
-        check("/v1/search", Code::NotFound);
-        check("/v2/a", Code::NotFound);
-        check("/v2/a/unknown/b", Code::NotFound);
-        check("/v2/a/uploads/x", Code::NotFound);
-        check("/v2//tags/list", Code::NameInvalid);
-        check("/v2/A/tags/list", Code::NameInvalid);
-        check("/v2/a/../b/tags/list", Code::NameInvalid);
-        check("/v2/a%2F..%2Fb/tags/list", Code::NameInvalid);
-        check("/v2/%ff/tags/list", Code::NotFound);
-        check("/v2/a/blobs/sha256:short", Code::DigestInvalid);
-        check("/v2/a/manifests/sha256:short", Code::ReferenceInvalid);
-        check("/v2/a/manifests/.hidden", Code::ReferenceInvalid);
-        check("/v2/a/blobs/uploads/not-an-id", Code::BlobUploadUnknown);
-        check("/v2/a/referrers/latest", Code::DigestInvalid);
-    }
-
-    #[test]
-    fn a_wrong_method_tells_the_right_ones() {
-        let error = Route::Catalog.operation(&Method::POST).expect_err("no POST");
-        assert_eq!((error.code, error.allow), (Code::Unsupported, Some("GET, HEAD")));
-    }
-
-    #[test]
-    fn every_operation_has_its_name() {
-        assert_eq!(NAMES.len(), Operation::Unknown as usize + 1);
-        assert_eq!(Operation::PutManifest.name(), "put_manifest");
-        assert_eq!(Operation::ListAcrManifests.name(), "list_manifests");
-    }
-}
+mod tests;

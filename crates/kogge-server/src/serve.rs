@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use kogge_core::auth::policy::{Grant, Role};
+use kogge_arm::Deployment;
+use kogge_core::auth::role;
+use kogge_core::directory::Grant;
+use kogge_core::identity::settings::IdentitySettings;
 use kogge_core::{Core, Settings, SystemEntropy, jobs};
 use kogge_types::{RepositoryPattern, SystemClock, clock};
 use prometheus_client::metrics::counter::Counter;
@@ -16,7 +19,9 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
+use crate::audit;
 use crate::app::{App, Front, correlation_seed};
+use crate::authority::outbound::{Outbound, OutboundError};
 use crate::config::{AccessTarget, Config, TlsMode};
 use crate::installation::{Installation, InstallationError};
 use crate::listen::{ListenConfig, Server};
@@ -44,6 +49,8 @@ pub enum ServeError {
     Trace(#[from] TraceError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
@@ -74,6 +81,7 @@ impl From<&Config> for Settings {
             scrub_bytes_per_second: config.scrub.rate,
             anonymous_pull: config.login.anonymous_pull,
             sparse_images: config.uploads.sparse_images,
+            registry_bytes: config.quota.registry_bytes,
             ..defaults
         }
     }
@@ -90,6 +98,9 @@ pub struct Logs {
 pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Running, ServeError> {
     let installation = Installation::open(&config.server.data_dir, Some(Settings::from(config))).await?;
     let core = Arc::clone(&installation.core);
+    audit::output::open(&core, config, &metrics.log_lines_dropped).await?;
+    let outbound = Outbound::new(&config.identity)?;
+    core.set_identity(IdentitySettings::from(&config.identity), Arc::new(outbound));
     let tls = Tls::open(&config.server, Arc::new(SystemClock))?;
     let trust_hint = tls.as_ref().and_then(Tls::trust_hint);
     let server = Server::bind(&ListenConfig::from(config), tls.clone())?.with_metrics(metrics.connections.clone());
@@ -114,14 +125,19 @@ pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Runn
         }
     });
     let (admin_core, data_dir, shown) = (Arc::clone(&core), config.server.data_dir.clone(), config.render());
-    let admin_stop = stopped.clone();
+    let (admin_stop, admin_socket) = (stopped.clone(), admin::listen(&config.server.data_dir));
     tasks.spawn(async move {
-        if let Err(error) = admin::serve(admin_core, shown, &data_dir, admin_stop).await {
+        let served = match admin_socket {
+            Ok(socket) => admin::serve(socket, admin_core, shown, &data_dir, admin_stop).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
             tracing::error!(%error, "the admin socket does not work: local verbs are refused while the server runs");
         }
     });
     let seed = correlation_seed(&SystemEntropy);
-    let app = Arc::new(App::new(Arc::clone(&core), config, metrics, logs.access, logs.trace, seed));
+    let deployment = deployment(&core, config, &addresses);
+    let app = Arc::new(App::new(Arc::clone(&core), deployment, config, metrics, logs.access, logs.trace, seed));
     let mut shutdown = stopped;
     let serving = tokio::spawn(async move {
         let report = server.run(Front(app), async move { drop(shutdown.changed().await) }).await;
@@ -137,23 +153,48 @@ impl Running {
         let _ = self.stop.send(true);
         let _ = self.serving.await;
         while self.tasks.join_next().await.is_some() {}
+        self.core.audit().close().await;
+    }
+}
+
+/// What clients of the management API are told of the deployment.
+fn deployment(core: &Core, config: &Config, addresses: &[SocketAddr]) -> Deployment {
+    let secure = config.server.tls != TlsMode::Off;
+    let port = match &config.server.external_url {
+        Some(url) => url.port,
+        None => addresses.first().map(SocketAddr::port).filter(|port| *port != if secure { 443 } else { 80 }),
+    };
+    let ids = core.deployment();
+    Deployment {
+        tenant: ids.tenant.clone(),
+        subscription: ids.subscription.clone(),
+        name: "Kogge".to_owned(),
+        domain: config.server.domain.clone(),
+        port,
+        location: config.server.region.clone(),
+        audiences: config.identity.management_audiences.clone(),
     }
 }
 
 /// Makes sure that there is an administrator: with the password that is configured, or with one that is made.
 async fn settle_admin(core: &Core, config: &Config) -> Result<Option<String>, ServeError> {
-    let owner = [Grant { role: Role::Owner, registry: None, repositories: RepositoryPattern::All }];
+    let owner = role::built_in_by_id(&role::OWNER).map(|role| Grant {
+        role,
+        registry: None,
+        repositories: RepositoryPattern::All,
+    });
+    let owner = owner.as_slice();
     match &config.login.admin_password {
         Some(password) => {
             if !core.password_fits(ADMIN, password.expose()).await? {
-                core.put_user(ADMIN, password.expose(), &owner).await?;
+                core.put_user(ADMIN, password.expose(), owner).await?;
             }
             Ok(None)
         }
         None if core.has_user(ADMIN) => Ok(None),
         None => {
             let password = BASE64_URL_SAFE_NO_PAD.encode(clock::random::<18>(&SystemEntropy));
-            core.put_user(ADMIN, &password, &owner).await?;
+            core.put_user(ADMIN, &password, owner).await?;
             Ok(Some(password))
         }
     }

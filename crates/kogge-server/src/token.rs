@@ -17,6 +17,7 @@ use crate::body::{Body, Upload};
 use crate::credential::Presented;
 use crate::error::Refusal;
 use crate::forwarded::Origin;
+use crate::served::Answered;
 
 /// What a token request asks for.
 #[derive(Debug, Default)]
@@ -59,6 +60,7 @@ pub(crate) async fn get(
     parts: &Parts,
     origin: &Origin,
     registry: &Registry,
+    answered: &mut Answered,
 ) -> Result<Response<Body>, Refusal> {
     let mut asked = Asked::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let presented = Presented::read(&parts.headers);
@@ -70,7 +72,7 @@ pub(crate) async fn get(
             app.core.authenticate(registry, credential, origin.client).await?
         }
     };
-    issue(app, origin, registry, &asked, caller)
+    issue(app, origin, registry, &asked, caller, answered)
 }
 
 pub(crate) async fn post(
@@ -79,6 +81,7 @@ pub(crate) async fn post(
     origin: &Origin,
     registry: &Registry,
     upload: &mut Upload,
+    answered: &mut Answered,
 ) -> Result<Response<Body>, Refusal> {
     let form = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
     let mut asked = Asked::parse(&form);
@@ -99,16 +102,18 @@ pub(crate) async fn post(
         },
         _ => return Err(Refusal::new(Code::FormInvalid, "grant_type must be password or refresh_token")),
     };
-    issue(app, origin, registry, &asked, caller)
+    issue(app, origin, registry, &asked, caller, answered)
 }
 
-/// `/oauth2/exchange`: a fresh refresh token for one that is still good. The only identity that is taken is a refresh
-/// token of this registry; an access token, which is bounded, never becomes an unbounded one.
+/// `/oauth2/exchange`: a refresh token of this registry for a token of the authority, of an outside issuer that is
+/// trusted, or for a refresh token that is still good. An access token of the registry, which is bounded, never becomes
+/// an unbounded one.
 pub(crate) async fn exchange(
     app: &App,
     origin: &Origin,
     registry: &Registry,
     upload: &mut Upload,
+    answered: &mut Answered,
 ) -> Result<Response<Body>, Refusal> {
     let form = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
     let asked = Asked::parse(&form);
@@ -119,6 +124,10 @@ pub(crate) async fn exchange(
     };
     let token = token.ok_or(Refusal::Login("the form has no token to exchange"))?;
     let caller = match app.core.verify_refresh_token(registry, &token) {
+        Ok(caller) => Ok(caller),
+        Err(_) => app.core.verify_exchange_token(registry, &token).await,
+    };
+    let caller = match caller {
         Ok(caller) if !caller.is_anonymous() && !caller.is_bounded() => caller,
         Ok(_) | Err(_) => {
             app.count_refusal(LoginError::Token, origin, "");
@@ -127,6 +136,8 @@ pub(crate) async fn exchange(
     };
     let audience = asked.service.as_deref().unwrap_or(&origin.host);
     let token = app.core.issue_refresh_token(&caller, registry, audience)?;
+    token.id.clone_into(&mut answered.jwt_id);
+    answered.caller = Some(caller);
     Ok(answer(&json!({ "refresh_token": token.token })))
 }
 
@@ -146,18 +157,26 @@ fn issue(
     registry: &Registry,
     asked: &Asked,
     caller: Result<Caller, LoginError>,
+    answered: &mut Answered,
 ) -> Result<Response<Body>, Refusal> {
     let caller = caller.map_err(|refused| {
-        app.count_refusal(refused, origin, asked.username.as_deref().unwrap_or_default());
+        let account = asked.username.as_deref().unwrap_or_default();
+        app.count_refusal(refused, origin, account);
+        // What is nobody's name may be somebody's password.
+        if app.core.has_user(account) {
+            account.clone_into(&mut answered.account);
+        }
         match refused {
             LoginError::Throttled { retry_after } => Refusal::Throttled(retry_after),
             LoginError::Password => Refusal::Login("the user name or the password is wrong"),
             LoginError::Token => Refusal::Login("the token is not valid here; log in again"),
         }
     })?;
+    answered.caller = Some(caller.clone());
     let audience = asked.service.as_deref().unwrap_or(&origin.host);
     let scopes = Scope::parse_all(asked.scopes.iter().map(String::as_str));
     let token = app.core.issue_access_token(&caller, registry, audience, &scopes)?;
+    token.id.clone_into(&mut answered.jwt_id);
     let issued_at = jiff::Timestamp::from_microsecond(token.issued_at_us).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let mut content = json!({
         "access_token": token.token,

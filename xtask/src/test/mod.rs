@@ -74,7 +74,7 @@ impl Runner<'_> {
 
     fn run_step(&self, step: &Step) -> Result<Tally> {
         match step {
-            Step::Tools => tools::ensure(self.root, &tools::CLIENTS)?,
+            Step::Tools => tools::ensure_for_tests(self.root)?,
             Step::Tidy if tidy::run(self.root)? => {}
             Step::Tidy => return Ok(Tally::one_failed()),
             Step::Cargo(arguments) => shell::run(shell::cargo(self.root).args(*arguments))?,

@@ -14,7 +14,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kogge-meta", &["kogge-types"]),
     ("kogge-cli", &["kogge-types"]),
     ("kogge-core", &["kogge-types", "kogge-store", "kogge-meta"]),
-    ("kogge-server", &["kogge-types", "kogge-store", "kogge-meta", "kogge-core"]),
+    // The store is for its tests.
+    ("kogge-arm", &["kogge-types", "kogge-store", "kogge-meta", "kogge-core"]),
+    ("kogge-server", &["kogge-types", "kogge-store", "kogge-meta", "kogge-core", "kogge-arm"]),
     ("kogge", &["kogge-server", "kogge-cli"]),
     (
         "kogge-testkit",

@@ -1,16 +1,19 @@
-//! The programs that the tests drive: container clients, from Debian, unpacked into the project's own folder.
+//! The programs that the tests drive: container clients from Debian and Azure's from Python's package index, in the
+//! project's own folder.
 //!
 //! Nothing is installed on the machine and no root is needed: packages are downloaded by a private apt
-//! ([`apt`]), unpacked with `dpkg -x` and reached through small wrappers in `<set>/bin`. A set is made anew in
-//! full or not at all: it is built beside and renamed, and its `ready` file is written last.
+//! ([`apt`]) and unpacked with `dpkg -x`, or go into a Python environment of their own ([`python`]); programs are
+//! reached through small wrappers in `<set>/bin`. A set is made anew in full or not at all: it is built beside and
+//! renamed, and its `ready` file is written last.
 
 mod apt;
+mod python;
 mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -70,6 +73,15 @@ pub(crate) const BENCH: ToolSet = ToolSet {
     programs: &[("docker-registry", &["--version"]), ("nginx", &["-v"]), ("wrk", &[])],
 };
 
+/// Makes sure of every set that the tests need.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_for_tests(root: &Path) -> Result<()> {
+    ensure(root, &CLIENTS)?;
+    python::ensure(root, &python::AZURE)
+}
+
 /// Makes sure that every program of `set` is there and runs. Tests find them in `.kogge-tools/<set>/bin`.
 ///
 /// Quick when all is present. Safe to interrupt: the next call starts over.
@@ -77,26 +89,56 @@ pub(crate) const BENCH: ToolSet = ToolSet {
 /// # Errors
 /// A program that cannot be had or does not run, with the reason.
 pub(crate) fn ensure(root: &Path, set: &ToolSet) -> Result<()> {
-    let folder = root.join(".kogge-tools").join(set.name);
-    let bin = folder.join("bin");
-    let ready = folder.join("ready");
-    let wanted = set.fingerprint();
-    let complete = set.programs.iter().all(|(name, _)| bin.join(name).is_file());
-    if complete && fs::read_to_string(&ready).is_ok_and(|found| found == wanted) {
-        return Ok(());
+    let programs = set.programs.iter().map(|(name, _)| *name);
+    let Some(place) = Place::to_make(root, set.name, programs, set.fingerprint()) else { return Ok(()) };
+    place.make(
+        |fresh| {
+            fs::create_dir_all(fresh.join("root")).with_context(|| format!("cannot create {}", fresh.display()))?;
+            if let Some(reason) = unpack(fresh, set)? {
+                println!("tools: {reason}; using the programs on PATH");
+            }
+            write_wrappers(fresh, set)
+        },
+        |folder| check_programs(&folder.join("bin"), set),
+    )
+}
+
+/// Where a set lies that must be made.
+struct Place {
+    name: &'static str,
+    folder: PathBuf,
+    /// What it is made from.
+    wanted: String,
+}
+
+impl Place {
+    /// The place of the set `name`; `None` when it is there with all its programs, made from what is wanted.
+    fn to_make<'a>(
+        root: &Path,
+        name: &'static str,
+        mut programs: impl Iterator<Item = &'a str>,
+        wanted: String,
+    ) -> Option<Self> {
+        let folder = root.join(".kogge-tools").join(name);
+        let complete = programs.all(|program| folder.join("bin").join(program).is_file());
+        let found = fs::read_to_string(folder.join("ready"));
+        let done = complete && found.is_ok_and(|found| found == wanted);
+        (!done).then_some(Self { name, folder, wanted })
     }
-    println!("tools: making the set `{}` in {}", set.name, folder.display());
-    let fresh = folder.with_extension("partial");
-    remove_folder(&fresh)?;
-    fs::create_dir_all(fresh.join("root")).with_context(|| format!("cannot create {}", fresh.display()))?;
-    if let Some(reason) = unpack(&fresh, set)? {
-        println!("tools: {reason}; using the programs on PATH");
+
+    /// Builds the set beside its place, moves it there, checks it and declares it ready.
+    fn make(self, build: impl FnOnce(&Path) -> Result<()>, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        println!("tools: making the set `{}` in {}", self.name, self.folder.display());
+        let fresh = self.folder.with_extension("partial");
+        remove_folder(&fresh)?;
+        fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
+        build(&fresh)?;
+        remove_folder(&self.folder)?;
+        fs::rename(&fresh, &self.folder).with_context(|| format!("cannot rename {}", fresh.display()))?;
+        check(&self.folder)?;
+        let ready = self.folder.join("ready");
+        fs::write(&ready, self.wanted).with_context(|| format!("cannot write {}", ready.display()))
     }
-    write_wrappers(&fresh, set)?;
-    remove_folder(&folder)?;
-    fs::rename(&fresh, &folder).with_context(|| format!("cannot rename {}", fresh.display()))?;
-    check_programs(&bin, set)?;
-    fs::write(&ready, wanted).with_context(|| format!("cannot write {}", ready.display()))
 }
 
 impl ToolSet {
@@ -160,14 +202,19 @@ fn write_wrappers(fresh: &Path, set: &ToolSet) -> Result<()> {
              LD_LIBRARY_PATH=\"{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\"\nexport LD_LIBRARY_PATH\n\
              exec {target} \"$@\"\n"
         );
-        let file = bin.join(name);
-        fs::write(&file, script).with_context(|| format!("cannot write {}", file.display()))?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+        write_program(&bin.join(name), &script)?;
     }
     if !missing.is_empty() {
         bail!("no package brought {}, and they are not on PATH: install them and run again", missing.join(", "));
     }
     Ok(())
+}
+
+/// Writes a shell script that can be run.
+fn write_program(file: &Path, script: &str) -> Result<()> {
+    fs::write(file, script).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} a program", file.display()))
 }
 
 /// Debian's name for this machine's library folder.

@@ -41,23 +41,12 @@ pub(crate) struct Asker<'a> {
 
 /// The error that an answer with a failure status stands for. `action` is what was tried: `pull a/b:v1`.
 pub(crate) async fn of_answer(response: Response, action: &str, asker: &Asker<'_>) -> Error {
-    let status = response.status();
-    let correlation = ["x-ms-correlation-request-id", "x-request-id"]
-        .into_iter()
-        .find_map(|name| response.headers().get(name))
-        .and_then(|value| value.to_str().ok())
-        .map(printable);
+    let (status, correlation) = (response.status(), correlation_of(&response));
     let is_text =
         text_header(response.headers(), CONTENT_TYPE.as_str()).is_some_and(|own| own.starts_with("text/plain"));
-    let body = tokio::time::timeout(BODY_PATIENCE, read_at_most(response, BODY_BYTES_MAX)).await.unwrap_or_default();
+    let body = read_error_body(response).await;
     let entries = serde_json::from_slice::<Body>(&body).map(|body| body.errors).unwrap_or_default();
     let codes: Vec<String> = entries.iter().map(|entry| printable(&entry.code)).collect();
-    let kind = match status {
-        StatusCode::NOT_FOUND => Kind::NotFound,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Denied,
-        status if super::retry::is_transient(status) && status != StatusCode::INTERNAL_SERVER_ERROR => Kind::Network,
-        _ => Kind::General,
-    };
     let mut said: Vec<String> = entries
         .iter()
         .map(|entry| match &entry.message {
@@ -71,8 +60,30 @@ pub(crate) async fn of_answer(response: Response, action: &str, asker: &Asker<'_
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
     let correlation = correlation.map(|id| format!(" (correlation id {id})")).unwrap_or_default();
     let cause = format!("{} answered {status}{said}{correlation}", asker.host);
-    let error = Error::new(kind, format!("cannot {action}")).because(cause).with_answer(status.as_u16(), codes);
+    let error =
+        Error::new(kind_of(status), format!("cannot {action}")).because(cause).with_answer(status.as_u16(), codes);
     with_hint(error, status, asker)
+}
+
+/// What kind of failure a status stands for.
+pub(crate) fn kind_of(status: StatusCode) -> Kind {
+    match status {
+        StatusCode::NOT_FOUND => Kind::NotFound,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Denied,
+        status if super::retry::is_transient(status) && status != StatusCode::INTERNAL_SERVER_ERROR => Kind::Network,
+        _ => Kind::General,
+    }
+}
+
+/// The id under which the registry has noted the request.
+pub(crate) fn correlation_of(response: &Response) -> Option<String> {
+    let mut names = ["x-ms-correlation-request-id", "x-request-id"].into_iter();
+    names.find_map(|name| response.headers().get(name)).and_then(|value| value.to_str().ok()).map(printable)
+}
+
+/// The body of a refusal: what comes of it in time.
+pub(crate) async fn read_error_body(response: Response) -> Vec<u8> {
+    tokio::time::timeout(BODY_PATIENCE, read_at_most(response, BODY_BYTES_MAX)).await.unwrap_or_default()
 }
 
 fn with_hint(error: Error, status: StatusCode, asker: &Asker<'_>) -> Error {

@@ -10,7 +10,7 @@ use super::{Client, Transport};
 use crate::credentials::Credential;
 
 /// What is done with one connection.
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Bytes of the request's body after which the connection breaks, without an answer.
     break_after: Option<usize>,
     /// The answer's status line and headers, without those that frame the body.
@@ -22,45 +22,45 @@ pub(super) struct Step {
 
 impl Step {
     /// Answers with a head such as `404 Not Found\r\nX: y`, and a body. `{addr}` stands for the fake's address.
-    pub(super) fn answer(head: &str, body: &[u8]) -> Self {
+    pub(crate) fn answer(head: &str, body: &[u8]) -> Self {
         Self { break_after: None, head: head.to_owned(), body: body.to_vec(), sent: body.len() }
     }
 
     /// Answers with only the first `sent` bytes of the body that the head promises.
-    pub(super) fn truncated(head: &str, body: &[u8], sent: usize) -> Self {
+    pub(crate) fn truncated(head: &str, body: &[u8], sent: usize) -> Self {
         Self { sent, ..Self::answer(head, body) }
     }
 
     /// Breaks the connection after so many bytes of the request's body.
-    pub(super) fn broken(break_after: usize) -> Self {
+    pub(crate) fn broken(break_after: usize) -> Self {
         Self { break_after: Some(break_after), ..Self::answer("", b"") }
     }
 }
 
 /// A request as it came.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The method and the target: `GET /v2/`.
-    pub(super) line: String,
+    pub(crate) line: String,
     head: String,
-    pub(super) body_bytes: usize,
+    pub(crate) body_bytes: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
 /// The fake at work.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     address: SocketAddr,
     seen: JoinHandle<Vec<Seen>>,
 }
 
 impl Fake {
-    pub(super) async fn start(script: Vec<Step>) -> Self {
+    pub(crate) async fn start(script: Vec<Step>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let seen = tokio::spawn(async move {
@@ -74,14 +74,14 @@ impl Fake {
         Self { address, seen }
     }
 
-    pub(super) async fn client(&self, credential: Option<Credential>) -> Client {
+    pub(crate) async fn client(&self, credential: Option<Credential>) -> Client {
         let transport = Transport { plain_http: true, ..Transport::default() };
         let host = self.address.to_string().parse().expect("an address is a host");
         Client::connect(host, &transport, credential).await.expect("nothing is asked yet")
     }
 
     /// The requests that came, once the script is through.
-    pub(super) async fn seen(self) -> Vec<Seen> {
+    pub(crate) async fn seen(self) -> Vec<Seen> {
         self.seen.await.expect("the script does not fail")
     }
 }

@@ -20,10 +20,10 @@ pub(crate) async fn run(command: RepoCommand, ctx: &Context) -> Result<()> {
     }
 }
 
-/// Prints names page by page, so that a long list begins at once and needs no memory; JSON needs all of it.
+/// Prints names page by page, so that a long list begins at once and needs no memory; JSON and queries need all of it.
 pub(crate) async fn print_names(mut names: Listing<'_>, ctx: &Context) -> Result<()> {
-    if ctx.output.is_json() {
-        return output::json(&names.all_names().await?);
+    if ctx.output.needs_all() {
+        return ctx.output.print_value(&names.all_names().await?.into());
     }
     while let Some(page) = names.next_names().await? {
         let page: Vec<String> = page.iter().map(|name| printable(name)).collect();
@@ -36,27 +36,7 @@ async fn show(args: RepositoryArgs, ctx: &Context) -> Result<()> {
     let repository = &args.repository;
     let client = ctx.client(&repository.host, Some(&repository.repository)).await?;
     let attributes = client.repository_attributes(&repository.repository).await?;
-    ctx.output.print(|| attribute_lines(&attributes), &attributes)
-}
-
-/// One line for each attribute; those within an attribute follow it with its name.
-fn attribute_lines(attributes: &Value) -> String {
-    let mut rows = Vec::new();
-    collect_rows("", attributes, &mut rows);
-    output::table(["ATTRIBUTE", "VALUE"], rows)
-}
-
-fn collect_rows(prefix: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                collect_rows(&name, value, rows);
-            }
-        }
-        Value::String(text) => rows.push([printable(prefix), printable(text)]),
-        other => rows.push([printable(prefix), printable(&other.to_string())]),
-    }
+    ctx.output.print(|| output::attributes(&attributes), &attributes)
 }
 
 async fn delete(args: RepositoryArgs, yes: bool, ctx: &Context) -> Result<()> {

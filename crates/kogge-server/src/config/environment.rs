@@ -20,7 +20,7 @@ impl Environment {
 
     /// What `KOGGE_<SECTION>_<KEY>` sets: the variable, the key as the file writes it, and the text.
     pub(super) fn of_section(&self, section: &str) -> impl Iterator<Item = (String, String, String)> {
-        let prefix = format!("KOGGE_{}_", section.to_ascii_uppercase());
+        let prefix = format!("KOGGE_{}_", section.to_ascii_uppercase().replace('-', "_"));
         self.0.iter().filter_map(move |(name, text)| {
             let key = name.strip_prefix(&prefix)?.to_ascii_lowercase().replace('_', "-");
             Some((name.clone(), key, text.clone()))

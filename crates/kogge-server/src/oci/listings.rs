@@ -7,6 +7,7 @@ use crate::app::Admitted;
 use crate::body::Body;
 use crate::error::Refusal;
 use crate::oci::{json, put_next, typed};
+use crate::route;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -37,7 +38,10 @@ pub(super) async fn catalog(request: &Admitted<'_>) -> Result<Response<Body>, Re
     let found = core.list_repositories(&request.registry, &request.caller, &page.last, page.size()).await?;
     let mut response = json(serde_json::json!({ "repositories": found.names }).to_string());
     if let Some(last) = found.names.last().filter(|_| found.more) {
-        put_next(response.headers_mut(), request.parts.uri.path(), page.asked, last, &[]);
+        let path = request.parts.uri.path();
+        // ACR's own end points repeat the order, of which there is only one here.
+        let more: &[_] = if route::is_distribution(path) { &[] } else { &[("orderby", "")] };
+        put_next(response.headers_mut(), path, page.asked, last, more);
     }
     Ok(response)
 }

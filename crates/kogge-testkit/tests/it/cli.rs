@@ -2,6 +2,7 @@
 
 mod copy;
 mod login;
+mod management;
 mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 /// A home of its own for the program: logins and layouts end with the test.
 struct Cli {
     home: TempDir,
+    /// Variables that the program finds, besides where its home and programs are.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// What a run of the program gave.
@@ -26,7 +29,7 @@ struct Ran {
 
 impl Cli {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().expect("a temporary folder can be made") }
+        Self { home: tempfile::tempdir().expect("a temporary folder can be made"), variables: Vec::new() }
     }
 
     /// A home where the administrator is logged in to `registry`.
@@ -49,16 +52,21 @@ impl Cli {
     fn run_with(&self, words: &[&str], input: Option<&str>) -> Ran {
         let input_file = self.path("input");
         std::fs::write(&input_file, input.unwrap_or_default()).expect("files can be written");
-        let output = Command::new(program())
+        let input = std::fs::File::open(&input_file).expect("it was written above");
+        let output = self.command(words).stdin(Stdio::from(input)).output().expect("the program can be started");
+        Ran::of(output)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
             .args(words)
             .current_dir(self.home.path())
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
-            .stdin(Stdio::from(std::fs::File::open(&input_file).expect("it was written above")))
-            .output()
-            .expect("the program can be started");
-        Ran::of(output)
+            .envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
+        command
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! The programs come from `.kogge-tools/clients` (`cargo xtask tools`); docker, podman and buildah need root.
 
+mod azure;
 mod buildah;
 mod cosign;
 mod crane;

@@ -2,6 +2,7 @@
 //!
 //! Needs root: a small disk is a file system that the test mounts in a namespace of its own.
 
+mod audit;
 mod backup;
 mod disk_full;
 mod kill;

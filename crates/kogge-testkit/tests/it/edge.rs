@@ -1,15 +1,23 @@
 //! The HTTP surface against hostile clients and misconfigured proxies: who is let in, and what bad input is worth.
 
+mod audit;
 mod authorization;
 mod conditions;
+mod directory;
 mod framing;
 mod headers;
 mod logins;
 mod manifest_bodies;
+mod metadata;
+mod metadata_locks;
 mod mutations;
 mod names;
+mod network_rules;
+mod permissions;
 mod proxies;
+mod quotas;
 mod ranges;
+mod rate_limits;
 mod registries;
 mod roles;
 mod signals;
@@ -19,10 +27,12 @@ mod uploads;
 use std::path::Path;
 use std::time::Duration;
 
-use kogge_core::auth::policy::{Grant, Role};
+use kogge_core::auth::role;
+use kogge_core::directory::{Grant, operator};
+use kogge_meta::{Commit, NewResource};
 use kogge_testkit::TestRegistry;
 use kogge_testkit::http::Client;
-use kogge_types::RegistryId;
+use kogge_types::{RegistryId, ResourceId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -78,18 +88,45 @@ fn files(folder: &Path) -> usize {
 }
 
 /// Makes a user with one role, and returns a client that is logged in as that user.
-async fn user(registry: &TestRegistry, name: &str, role: Role, repositories: &str) -> Client {
+async fn user(registry: &TestRegistry, name: &str, role: &str, repositories: &str) -> Client {
     user_at(registry, name, role, None, repositories).await
 }
 
 async fn user_at(
     registry: &TestRegistry,
     name: &str,
-    role: Role,
+    role: &str,
     at: Option<RegistryId>,
     repositories: &str,
 ) -> Client {
-    let grant = Grant { role, registry: at, repositories: repositories.parse().expect("a pattern") };
+    let grant = grant(role, at, repositories);
     registry.core().put_user(name, PASSWORD, &[grant]).await.expect("a user");
     registry.anonymous().with_basic(name, PASSWORD)
+}
+
+fn grant(role: &str, registry: Option<RegistryId>, repositories: &str) -> Grant {
+    let role = role::built_in_by_name(role).expect("a built-in role");
+    Grant { role, registry, repositories: repositories.parse().expect("a pattern") }
+}
+
+/// Sets a property of a registry, as the management API does.
+async fn set_property(registry: &TestRegistry, name: &str, property: &'static str, value: serde_json::Value) {
+    let rules = registry.core().registry_rules(&name.parse().expect("a name")).expect("a registry");
+    let id = ResourceId::from_bytes(*rules.registry.id.as_bytes());
+    let written = registry.core().write_policy(move |tx| {
+        let present = tx.resource_by_id(&id)?.expect("the registry's resource");
+        let mut registers = present.registers.clone();
+        registers.insert(property.to_owned(), value);
+        let (_, change) = tx.put_resource(&NewResource {
+            id,
+            kind: &present.kind,
+            parent: &present.parent,
+            name: &present.name,
+            location: present.location.as_deref(),
+            by: &operator(),
+            registers: &registers,
+        })?;
+        Ok(Commit::new((), vec![change]))
+    });
+    written.await.expect("the property is set");
 }

@@ -1,5 +1,6 @@
 //! The integration tests of the workspace.
 
+mod authority;
 mod cli;
 mod clients;
 mod conformance;

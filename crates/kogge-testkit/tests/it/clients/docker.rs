@@ -19,19 +19,19 @@ over_both_schemes!(
 
 /// Which image store the daemon uses; the media types that it pushes follow from it.
 #[derive(Clone, Copy)]
-enum Store {
+pub(super) enum Store {
     Classic,
     Containerd,
 }
 
 /// A running `dockerd`, ended with this value.
-struct Daemon(Child);
+pub(super) struct Daemon(Child);
 
 impl Daemon {
     /// Starts the daemon in the sandbox and waits until it listens.
     ///
     /// It gets no network, since no container is run, and mounts of its own, which end with it.
-    fn start(sandbox: &Sandbox, store: Store) -> Self {
+    pub(super) fn start(sandbox: &Sandbox, store: Store) -> Self {
         let (driver, containerd) = match store {
             Store::Classic => ("vfs", false),
             Store::Containerd => ("native", true),
@@ -41,6 +41,7 @@ impl Daemon {
         let with_mounts = sandbox.command("dockerd");
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private"]).arg(with_mounts.get_program());
+        command.args(with_mounts.get_args());
         command.env_clear().current_dir(sandbox.path(""));
         for (name, value) in with_mounts.get_envs() {
             command.env(name, value.unwrap_or_default());
@@ -76,14 +77,14 @@ fn log_in(sandbox: &Sandbox) {
 }
 
 /// Builds an image of one file on nothing.
-fn build(sandbox: &Sandbox, image: &str, seed: u64, size: usize) {
+pub(super) fn build(sandbox: &Sandbox, image: &str, seed: u64, size: usize) {
     sandbox.write("build/data", content(seed, size));
     sandbox.write("build/Dockerfile", format!("FROM scratch\nCOPY data /data\nLABEL seed={seed}\nCMD [\"/data\"]\n"));
     sandbox.run(&format!("docker build -t {image} {}", sandbox.path("build").display()));
 }
 
 /// The file that an image holds. `options` go to the creation of a container from it.
-fn file_of(sandbox: &Sandbox, options: &str, image: &str) -> Vec<u8> {
+pub(super) fn file_of(sandbox: &Sandbox, options: &str, image: &str) -> Vec<u8> {
     let container = sandbox.run(&format!("docker create {options} {image} /data"));
     sandbox.run(&format!("docker cp {}:/data {}", container.trim(), sandbox.path("copied").display()));
     sandbox.run(&format!("docker rm {}", container.trim()));

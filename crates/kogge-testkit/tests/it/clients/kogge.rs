@@ -1,6 +1,7 @@
 //! The real `kogge` program as a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -17,13 +18,13 @@ pub(crate) enum Scheme {
 /// The password of the administrator.
 pub(crate) const PASSWORD: &str = "kogge-test-password";
 
-/// What stands before the port in the line that names the program's address.
-const ADDRESS: &str = "://127.0.0.1:";
+/// What stands before the address in the line that names it.
+const ADDRESS: &str = "://127.";
 
 /// A running `kogge serve`, ended with this value.
 pub(crate) struct Kogge {
     process: Child,
-    /// `127.0.0.1:<port>`: the part of an image's name that stands for the registry.
+    /// `127.0.0.1:<port>` or the domain: the part of an image's name that stands for the default registry.
     pub(crate) host: String,
     pub(crate) scheme: Scheme,
     data: TempDir,
@@ -32,6 +33,16 @@ pub(crate) struct Kogge {
 impl Kogge {
     /// Starts the program on a free port and waits until it says where it listens.
     pub(crate) fn start(scheme: Scheme) -> Self {
+        Self::launch(scheme, &["--listen", "127.0.0.1:0"], None)
+    }
+
+    /// Starts the program with TLS on port 443 of `address`, as the server of `domain`: its hosts need no port.
+    pub(crate) fn start_on(address: Ipv4Addr, domain: &str) -> Self {
+        let listen = format!("{address}:443");
+        Self::launch(Scheme::Tls, &["--listen", &listen, "--domain", domain], Some(domain))
+    }
+
+    fn launch(scheme: Scheme, options: &[&str], domain: Option<&str>) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let tls = match scheme {
             Scheme::Plain => "off",
@@ -39,8 +50,9 @@ impl Kogge {
         };
         let program = program();
         let mut process = Command::new(&program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--tls", tls, "--data-dir"])
+            .args(["serve", "--tls", tls, "--data-dir"])
             .arg(data.path())
+            .args(options)
             .env("KOGGE_ADMIN_PASSWORD", PASSWORD)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -55,8 +67,22 @@ impl Kogge {
             panic!("kogge serve ended without naming its address\n{seen}{errors}");
         });
         drain(process.stderr.take());
-        let host = host_in(&line);
+        let host = domain.map_or_else(|| host_in(&line), str::to_owned);
         Self { process, host, scheme, data }
+    }
+
+    /// Runs a verb of the server's own machine on the server's data, and returns what it prints.
+    ///
+    /// # Panics
+    /// The verb fails; the message holds all that it printed.
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        let mut command = Command::new(program());
+        let output = command.args(words).arg("--data-dir").arg(self.data.path()).output();
+        let output = output.expect("the program can be started");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kogge {words:?}\n{}\n{stdout}{stderr}", output.status);
+        stdout
     }
 
     /// The CA that clients must trust.
@@ -93,8 +119,8 @@ pub(crate) fn wait_for_line(mut output: impl BufRead + Send + 'static, mark: &st
 /// `127.0.0.1:<port>` of the address in `line`.
 fn host_in(line: &str) -> String {
     let (_, rest) = line.split_once(ADDRESS).expect("the line was chosen because it holds an address");
-    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
-    format!("127.0.0.1:{}", &rest[..end])
+    let end = rest.find(|letter: char| !(letter.is_ascii_digit() || ".:".contains(letter))).unwrap_or(rest.len());
+    format!("127.{}", &rest[..end])
 }
 
 /// Reads and forgets what a program still writes; the thread ends with the program.

@@ -1,8 +1,10 @@
 //! A home of their own for the clients of one test: what they store, trust and remember ends with the test.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tempfile::TempDir;
 
@@ -12,15 +14,33 @@ use super::kogge::{Kogge, PASSWORD, Scheme};
 pub(crate) struct Sandbox {
     pub(crate) kogge: Kogge,
     folder: TempDir,
+    /// The file that the clients see as `/etc/hosts`, where they see another than the machine's.
+    hosts: Option<PathBuf>,
 }
 
 impl Sandbox {
     pub(crate) fn start(scheme: Scheme) -> Self {
-        let kogge = Kogge::start(scheme);
+        Self::around(Kogge::start(scheme))
+    }
+
+    /// A deployment with a domain, and clients that know it and the login servers of `registries`.
+    ///
+    /// It listens on port 443 of an address that no other test uses. The clients see a hosts file of their own, for
+    /// which they need root.
+    pub(crate) fn start_on(domain: &str, registries: &[&str]) -> Self {
+        let address = own_address();
+        let mut sandbox = Self::around(Kogge::start_on(address, domain));
+        let servers = registries.iter().map(|registry| format!(" {registry}.{domain}")).collect::<String>();
+        let hosts = format!("127.0.0.1 localhost\n{address} {domain}{servers}\n");
+        sandbox.hosts = Some(sandbox.write("hosts", hosts));
+        sandbox
+    }
+
+    fn around(kogge: Kogge) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let sandbox = Self { kogge, folder };
+        let sandbox = Self { kogge, folder, hosts: None };
         sandbox.write_container_settings();
-        if scheme == Scheme::Tls {
+        if sandbox.is_tls() {
             // podman, buildah and skopeo take the CA from a folder of certificates.
             sandbox.write("certs/ca.crt", fs::read(sandbox.kogge.ca()).expect("the server wrote its CA"));
         }
@@ -81,13 +101,14 @@ impl Sandbox {
 
     /// A client, by the name of its program, in this sandbox.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.kogge-tools/clients/bin");
-        let file = tools.join(program);
-        assert!(file.is_file(), "{program} is not there: run `cargo xtask tools`");
-        let mut command = Command::new(file);
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.kogge-tools");
+        let sets = ["clients", "azure"].map(|set| tools.join(set).join("bin"));
+        let file = sets.iter().map(|set| set.join(program)).find(|file| file.is_file());
+        let file = file.unwrap_or_else(|| panic!("{program} is not there: run `cargo xtask tools`"));
+        let mut command = self.start_of(&file);
         command.env_clear().current_dir(self.folder.path());
         command
-            .env("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", tools.display()));
+            .env("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", sets[0].display()));
         let home = self.path("home");
         fs::create_dir_all(&home).expect("folders can be made");
         command.env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config")).env("LC_ALL", "C.UTF-8");
@@ -101,8 +122,17 @@ impl Sandbox {
         command.env("COSIGN_PASSWORD", "").env("COSIGN_YES", "true");
         command.env("NOTATION_USERNAME", "admin").env("NOTATION_PASSWORD", PASSWORD);
         if self.is_tls() {
-            command.env("SSL_CERT_FILE", self.kogge.ca());
+            command.env("SSL_CERT_FILE", self.kogge.ca()).env("REQUESTS_CA_BUNDLE", self.kogge.ca());
         }
+        command
+    }
+
+    /// The start of a command that runs `file` with this sandbox's hosts.
+    fn start_of(&self, file: &Path) -> Command {
+        let Some(hosts) = &self.hosts else { return Command::new(file) };
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
+        command.arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"").arg(hosts).arg(file);
         command
     }
 
@@ -130,6 +160,14 @@ impl Sandbox {
     pub(crate) fn container_flags(&self) -> String {
         if self.is_tls() { format!("--cert-dir {}", self.path("certs").display()) } else { "--tls-verify=false".into() }
     }
+}
+
+/// A loopback address that no other test of this machine uses.
+fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    // 127.0.0.0/16 is left to everybody else.
+    Ipv4Addr::new(127, high | 1, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The `sha256:…` digests in a text, in their order.

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use kogge_core::auth::policy::Role;
 use kogge_server::route::{NAMES, Route};
 use kogge_testkit::TestRegistry;
 use kogge_testkit::content::{ImageBuilder, Item, Seed};
@@ -27,6 +26,8 @@ enum Rule {
     Identity,
     /// This scope; the challenge names it.
     Scope(&'static str),
+    /// What a table of its own says: the management API's and the authority's, which are no registry's.
+    Elsewhere,
 }
 
 /// The rule of each operation, by name. One that is not here has no rule, and fails.
@@ -39,10 +40,25 @@ fn rule(operation: &str) -> Rule {
         "put_manifest" | "start_upload" | "get_upload" | "patch_upload" | "put_upload" | "delete_upload" => {
             Rule::Scope("repository:{name}:pull,push")
         }
-        "delete_manifest" | "delete_blob" | "delete_repository" => Rule::Scope("repository:{name}:delete"),
-        "get_repository" | "list_manifests" => Rule::Scope("repository:{name}:metadata_read"),
+        // To push is enough for what refers to another manifest, which nothing here does.
+        "delete_manifest" => Rule::Scope("repository:{name}:push,delete"),
+        "delete_blob" | "delete_repository" | "delete_tag" => Rule::Scope("repository:{name}:delete"),
+        "get_repository"
+        | "list_manifests"
+        | "get_manifest_attributes"
+        | "list_tag_attributes"
+        | "get_tag_attributes" => Rule::Scope("repository:{name}:metadata_read"),
+        "patch_repository" | "patch_manifest_attributes" | "patch_tag_attributes" => {
+            Rule::Scope("repository:{name}:metadata_write")
+        }
+        "read_management" | "write_management" | "get_authority" | "post_authority" => Rule::Elsewhere,
         new => panic!("{new} has no rule: say here who may do it"),
     }
+}
+
+/// Another action that is enough for an operation.
+fn alternative(operation: &str) -> Option<&'static str> {
+    (operation == "list_tags").then_some("metadata_read")
 }
 
 /// A registry with one image, and what its paths are made of.
@@ -76,7 +92,10 @@ impl World {
             upload.replace("team/app", "{name}"),
             format!("/v2/{{name}}/referrers/{image}"),
             "/acr/v1/{name}".to_owned(),
+            "/acr/v1/{name}/_tags".to_owned(),
+            "/acr/v1/{name}/_tags/latest".to_owned(),
             "/acr/v1/{name}/_manifests".to_owned(),
+            format!("/acr/v1/{{name}}/_manifests/{image}"),
         ];
         fixed.map(str::to_owned).into_iter().chain(of_repository).collect()
     }
@@ -86,7 +105,7 @@ impl World {
         let host = self.registry.addr();
         let scope = match rule {
             Rule::Scope(scope) => format!(",scope=\"{}\"", scope.replace("{name}", name)),
-            Rule::Open | Rule::Identity => String::new(),
+            Rule::Open | Rule::Identity | Rule::Elsewhere => String::new(),
         };
         let error = if insufficient { ",error=\"insufficient_scope\"" } else { "" };
         format!("Bearer realm=\"http://{host}/oauth2/token\",service=\"{host}\"{scope}{error}")
@@ -109,8 +128,8 @@ struct Stranger {
     insufficient: bool,
 }
 
-/// Everybody who may not do `scope` at `team/app`.
-async fn strangers(world: &World, scope: &str) -> Vec<Stranger> {
+/// Everybody who may do neither `scope` nor `alternative` at `team/app`.
+async fn strangers(world: &World, scope: &str, alternative: Option<&str>) -> Vec<Stranger> {
     let registry = &world.registry;
     registry.core().put_registry(&"other".parse().expect("a name"), false).await.expect("a registry");
     let admin = registry.client();
@@ -120,7 +139,7 @@ async fn strangers(world: &World, scope: &str) -> Vec<Stranger> {
     let every = ["pull", "push", "delete", "metadata_read", "metadata_write"];
     // Who pushes is offered to pull too, but it is the right to push that is asked for.
     let needed = scope.rsplit([':', ',']).next().unwrap_or_default();
-    let others: Vec<_> = every.into_iter().filter(|action| *action != needed).collect();
+    let others: Vec<_> = every.into_iter().filter(|action| *action != needed && Some(*action) != alternative).collect();
     let mut wrong = vec![format!("repository:team/app:{}", others.join(","))];
     if needed != "*" {
         wrong.push("registry:catalog:*".to_owned());
@@ -128,7 +147,7 @@ async fn strangers(world: &World, scope: &str) -> Vec<Stranger> {
     let wrong: Vec<_> = wrong.iter().map(String::as_str).collect();
     let elsewhere = ["repository:team/app2:*", "repository:team:*", "repository:team/app/sub:*", "repository:app:*"];
     let good = scope.replace("{name}", "team/app");
-    user(registry, "pusher", Role::AcrPush, "elsewhere/*").await;
+    user(registry, "pusher", "AcrPush", "elsewhere/*").await;
     let mut strangers = vec![
         Stranger { who: "nobody", authorization: None, insufficient: false },
         Stranger { who: "wrong scope", authorization: token(&admin, &wrong).await, insufficient: true },
@@ -163,19 +182,24 @@ async fn send(registry: &TestRegistry, method: &Method, path: &str, authorizatio
 async fn who_may_not_learns_nothing_whatever_is_there() {
     let world = World::start().await;
     let paths = world.paths().await;
-    for scope in [
-        "repository:{name}:pull",
-        "repository:{name}:pull,push",
-        "repository:{name}:delete",
-        "repository:{name}:metadata_read",
-        "registry:catalog:*",
+    let mut tried = BTreeSet::new();
+    for (scope, other) in [
+        ("repository:{name}:pull", None),
+        ("repository:{name}:pull", Some("metadata_read")),
+        ("repository:{name}:pull,push", None),
+        ("repository:{name}:push,delete", None),
+        ("repository:{name}:delete", None),
+        ("repository:{name}:metadata_read", None),
+        ("repository:{name}:metadata_write", None),
+        ("registry:catalog:*", None),
     ] {
-        let strangers = strangers(&world, scope).await;
+        let strangers = strangers(&world, scope, other).await;
         for (path, method) in paths.iter().flat_map(|path| METHODS.iter().map(move |method| (path, method))) {
             let Ok(operation) = operation(path, method) else { continue };
-            if rule(operation) != Rule::Scope(scope) {
+            if rule(operation) != Rule::Scope(scope) || alternative(operation) != other {
                 continue;
             }
+            tried.insert(operation);
             for stranger in &strangers {
                 let what = format!("{method} {path} by {}", stranger.who);
                 let mut seen = Vec::new();
@@ -195,6 +219,12 @@ async fn who_may_not_learns_nothing_whatever_is_there() {
             }
         }
     }
+    assert_eq!(tried, guarded(), "an operation whose scope nobody lacks here");
+}
+
+/// The operations that take a right.
+fn guarded() -> BTreeSet<&'static str> {
+    NAMES.iter().filter(|name| matches!(rule(name), Rule::Scope(_))).copied().collect()
 }
 
 /// The headers of an answer that a client could tell two answers apart by.
@@ -238,7 +268,8 @@ async fn every_operation_has_a_rule_and_other_methods_are_refused_before_any_log
             }
         }
     }
-    assert_eq!(met, NAMES.iter().copied().collect(), "an operation that no path here leads to");
+    let ours = NAMES.iter().filter(|name| rule(name) != Rule::Elsewhere);
+    assert_eq!(met, ours.copied().collect(), "an operation that no path here leads to");
 }
 
 #[tokio::test]
@@ -250,12 +281,16 @@ async fn the_right_scope_and_nothing_more_is_enough() {
     let (patched, cancelled) = (repository.start_upload().await, repository.start_upload().await);
     let (pull, push) = ("repository:team/app:pull", "repository:team/app:push");
     let (delete, read) = ("repository:team/app:delete", "repository:team/app:metadata_read");
+    let write = "repository:team/app:metadata_write";
     let path = |rest: &str| format!("/v2/team/app/{rest}");
+    let acr = |rest: &str| format!("/acr/v1/team/app{rest}");
+    let manifest = format!("/_manifests/{}", image.digest);
     let close = format!("{patched}?digest={}", Digest::sha256(b"chunk"));
     let cases: Vec<(&str, Method, String, &str, u16)> = vec![
         ("list_catalog", Method::GET, "/v2/_catalog".into(), "registry:catalog:*", 200),
         ("list_catalog", Method::GET, "/acr/v1/_catalog".into(), "registry:catalog:*", 200),
         ("list_tags", Method::GET, path("tags/list"), pull, 200),
+        ("list_tags", Method::GET, path("tags/list"), read, 200),
         ("get_manifest", Method::GET, path("manifests/latest"), pull, 200),
         ("get_blob", Method::GET, path(&format!("blobs/{}", layer.digest)), pull, 200),
         ("list_referrers", Method::GET, path(&format!("referrers/{}", image.digest)), pull, 200),
@@ -266,13 +301,23 @@ async fn the_right_scope_and_nothing_more_is_enough() {
         ("put_upload", Method::PUT, close, push, 201),
         ("delete_upload", Method::DELETE, cancelled, push, 204),
         ("get_repository", Method::GET, "/acr/v1/team/app".into(), read, 200),
-        ("list_manifests", Method::GET, "/acr/v1/team/app/_manifests".into(), read, 200),
+        ("list_manifests", Method::GET, acr("/_manifests"), read, 200),
+        ("get_manifest_attributes", Method::GET, acr(&manifest), read, 200),
+        ("list_tag_attributes", Method::GET, acr("/_tags"), read, 200),
+        ("get_tag_attributes", Method::GET, acr("/_tags/latest"), read, 200),
+        ("patch_repository", Method::PATCH, acr(""), write, 200),
+        ("patch_manifest_attributes", Method::PATCH, acr(&manifest), write, 200),
+        ("patch_tag_attributes", Method::PATCH, acr("/_tags/latest"), write, 200),
+        ("delete_tag", Method::DELETE, acr("/_tags/latest"), delete, 202),
         ("delete_blob", Method::DELETE, path(&format!("blobs/{}", loose.digest)), delete, 202),
         ("delete_manifest", Method::DELETE, path("manifests/again"), delete, 202),
         ("delete_repository", Method::DELETE, "/acr/v1/team/app".into(), delete, 202),
     ];
-    let wanted: BTreeSet<_> = NAMES.iter().filter(|name| matches!(rule(name), Rule::Scope(_))).copied().collect();
-    assert_eq!(cases.iter().map(|case| case.0).collect::<BTreeSet<_>>(), wanted, "an operation that nobody tries here");
+    assert_eq!(
+        cases.iter().map(|case| case.0).collect::<BTreeSet<_>>(),
+        guarded(),
+        "an operation that nobody tries here"
+    );
     for (name, method, path, scope, status) in cases {
         assert_eq!(operation(&path, &method), Ok(name));
         let token = registry.client().token(&[scope]).await.expect("a token");
@@ -281,6 +326,7 @@ async fn the_right_scope_and_nothing_more_is_enough() {
         let request = match name {
             "put_manifest" => request.header("content-type", OCI_MANIFEST).body(image.bytes.clone()),
             "patch_upload" => request.body("chunk"),
+            name if name.starts_with("patch") => request.body("{}"),
             _ => request,
         };
         request.send().await.expect_status(status);

@@ -188,7 +188,7 @@ async fn methods_that_are_not_there_say_which_are() {
         ("/v2/team/app/blobs/uploads/".to_owned(), "POST"),
         (upload, "GET, HEAD, PATCH, PUT, DELETE"),
         (format!("/v2/team/app/referrers/{digest}"), "GET, HEAD"),
-        ("/acr/v1/team/app".to_owned(), "GET, HEAD, DELETE"),
+        ("/acr/v1/team/app".to_owned(), "GET, HEAD, PATCH, DELETE"),
         ("/acr/v1/team/app/_manifests".to_owned(), "GET, HEAD"),
     ];
     for (path, allow) in cases {

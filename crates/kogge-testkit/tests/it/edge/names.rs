@@ -109,7 +109,9 @@ async fn names_with_tricks_are_invalid_and_touch_nothing() {
             assert_eq!(reply.status, 400, "{method} {path:.90}: {}", reply.text());
             assert!(method == Method::HEAD || reply.code() == "NAME_INVALID", "{path:.90}: {}", reply.text());
         }
-        client.get(format!("/acr/v1/{name}/_manifests")).send().await.expect_error(400, "NAME_INVALID");
+        for rest in ["_manifests", "_tags", "_tags/v1", &format!("_manifests/{digest}")] {
+            client.get(format!("/acr/v1/{name}/{rest}")).send().await.expect_error(400, "NAME_INVALID");
+        }
         let from = format!("/v2/a/blobs/uploads/?mount={digest}&from={name}");
         if !matches!(name.as_str(), "%23" | "a%23") {
             client.post(from).send().await.expect_error(400, "NAME_INVALID");

@@ -1,6 +1,5 @@
 //! Health, readiness, metrics and the access log.
 
-use kogge_core::auth::policy::Role;
 use kogge_testkit::TestRegistry;
 use kogge_testkit::http::{Client, Reply, basic};
 use kogge_testkit::process::Site;
@@ -13,6 +12,10 @@ use super::{PASSWORD, user};
 /// Names and types of all metrics. They are an interface: dashboards and alarms name them.
 const METRICS: &str = "
 counter kogge_accept_failures
+counter kogge_audit_dropped
+counter kogge_audit_events
+counter kogge_audit_folded
+counter kogge_audit_write_failures
 counter kogge_blob_pulls
 counter kogge_blob_pushes
 info kogge_build
@@ -38,6 +41,9 @@ counter kogge_log_lines_dropped
 counter kogge_login_failures
 counter kogge_manifest_pulls
 counter kogge_manifest_pushes
+counter kogge_rate_limit_refusals
+gauge kogge_rate_limit_waiting
+counter kogge_rate_limit_waits
 counter kogge_scrub_blobs_corrupt
 counter kogge_scrub_bytes
 counter kogge_tls_failures
@@ -116,7 +122,7 @@ async fn metrics_are_for_this_machine_and_for_who_runs_the_deployment() {
     let token = registry.client().token(&["registry:catalog:*", "repository:a:*"]).await.expect("a token");
     metrics_from(&anonymous, "192.0.2.1", &format!("Bearer {token}")).await.expect_error(401, "UNAUTHORIZED");
     for (name, role, pattern) in
-        [("puller", Role::AcrPull, "team/*"), ("pusher", Role::AcrPush, "*"), ("owner", Role::Owner, "team/*")]
+        [("puller", "AcrPull", "team/*"), ("pusher", "AcrPush", "*"), ("owner", "Owner", "team/*")]
     {
         user(&registry, name, role, pattern).await;
         let login = basic(name, PASSWORD);

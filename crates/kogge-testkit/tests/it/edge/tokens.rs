@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use kogge_core::auth::policy::Role;
 use kogge_testkit::TestRegistry;
 use kogge_testkit::http::{Client, Reply, basic, encode};
 use kogge_types::limits::REQUEST_HEAD_BYTES_MAX;
@@ -125,7 +124,7 @@ async fn scopes_come_by_repetition_and_by_space_and_unknown_ones_are_left_out() 
     let token = text(&get(&registry, &many.join("&"), &admin(&registry)).await.expect_status(200), "access_token");
     assert_eq!(access(&token).len(), TOKEN_SCOPES_MAX);
     // What the user may not do is left out too.
-    let reader = user(&registry, "reader", Role::AcrPull, "team/*").await;
+    let reader = user(&registry, "reader", "AcrPull", "team/*").await;
     let token = reader.token(&["repository:team/a:pull,push,delete", "repository:b:pull"]).await.expect("a token");
     assert_eq!(access(&token), ["team/a:pull"]);
 }
