@@ -172,8 +172,20 @@ impl Core {
     ) -> Result<Result<Caller, LoginError>> {
         match credential {
             Credential::None => Ok(Ok(Caller::anonymous())),
-            Credential::Bearer { token } => Ok(self.verify_access_token(registry, token)),
-            Credential::Basic { name, password } => self.check_password(registry, name, password, client).await,
+            Credential::Bearer { token } => match self.verify_access_token(registry, token) {
+                // Another node may have made the key, or the principal, a moment ago.
+                Err(_) if self.is_shared() => {
+                    self.catch_up().await?;
+                    Ok(self.verify_access_token(registry, token))
+                }
+                verified => Ok(verified),
+            },
+            Credential::Basic { name, password } => {
+                if self.is_shared() && !self.has_user(name) {
+                    self.catch_up().await?;
+                }
+                self.check_password(registry, name, password, client).await
+            }
         }
     }
 

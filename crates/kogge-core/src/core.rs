@@ -13,6 +13,7 @@ use crate::auth::keys::SigningKeys;
 use crate::auth::login::Logins;
 use crate::auth::policy::PolicyCell;
 use crate::auth::token::TokenCache;
+use crate::currency::Currency;
 use crate::directory::{self, Deployment};
 use crate::error::{Error, Result};
 use crate::gc::Counters;
@@ -88,6 +89,7 @@ pub struct Core {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
     pub(crate) policy: PolicyCell,
+    pub(crate) currency: Currency,
     pub(crate) deployment: Deployment,
     pub(crate) kek: Arc<KeyEncryptionKey>,
     pub(crate) keys: SigningKeys,
@@ -132,9 +134,12 @@ impl Core {
         })
         .await?;
         let deployment = meta.read(Deployment::read).await?;
+        // Before the policy is read: what comes later is followed.
+        let currency = Currency::since(meta.read(|snapshot| snapshot.journal_head()).await?.seq);
         let logins = Logins::new(Arc::clone(&clock), entropy.as_ref());
         let core = Self {
             policy: PolicyCell::default(),
+            currency,
             tokens: TokenCache::new(),
             removal: tokio::sync::RwLock::new(()),
             following: tokio::sync::Mutex::new(()),

@@ -182,6 +182,15 @@ impl Core {
 
     /// Makes a user with a password and roles, or gives the one of that name new ones; its tokens are void then.
     pub async fn put_user(&self, name: &str, password: &str, grants: &[Grant]) -> Result<()> {
+        self.set_user(name, password, grants, true).await.map(drop)
+    }
+
+    /// Makes a user with a password and roles, unless there is one of that name. Says whether it did.
+    pub async fn make_user(&self, name: &str, password: &str, grants: &[Grant]) -> Result<bool> {
+        self.set_user(name, password, grants, false).await
+    }
+
+    async fn set_user(&self, name: &str, password: &str, grants: &[Grant], replace: bool) -> Result<bool> {
         if !is_user_name(name) {
             return Err(Error::new(
                 Code::NameInvalid,
@@ -204,16 +213,25 @@ impl Core {
             if present.as_ref().is_some_and(|present| present.kind != PrincipalKind::User) {
                 return Err(Error::new(Code::NameInvalid, format!("{name} is no user, but another principal")));
             }
+            if present.is_some() && !replace {
+                return Ok(Commit::quiet(false));
+            }
             let id = present.map_or_else(|| clock::random(entropy.as_ref()), |principal| principal.id);
-            let record =
-                PrincipalRecord { id, kind: PrincipalKind::User, name: &name, app_id: None, secret: &secret, enabled: true };
+            let record = PrincipalRecord {
+                id,
+                kind: PrincipalKind::User,
+                name: &name,
+                app_id: None,
+                secret: &secret,
+                enabled: true,
+            };
             let mut changes = vec![tx.put_principal(&record)?];
             changes.extend(unassign(tx, &id)?);
             for (grant, scope) in &scoped {
                 let kind = PrincipalKind::User;
                 changes.push(assign(tx, entropy.as_ref(), &id, kind, grant.role, scope, &grant.repositories)?);
             }
-            Ok(Commit::new((), changes))
+            Ok(Commit::new(true, changes))
         })
         .await
     }

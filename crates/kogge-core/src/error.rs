@@ -69,10 +69,12 @@ impl From<MetaError> for Error {
         match error {
             MetaError::NoSpace => Self::full(error),
             MetaError::RegistryGone => Self::of(Code::HostUnknown),
-            MetaError::Stopped | MetaError::Undone => Self::caused(Code::Unavailable, error),
-            MetaError::Engine { .. } | MetaError::Newer { .. } | MetaError::Corrupt { .. } | MetaError::Io(_) => {
-                Self::internal(error)
-            }
+            MetaError::Stopped | MetaError::Undone | MetaError::Lost(_) => Self::caused(Code::Unavailable, error),
+            MetaError::Engine { .. }
+            | MetaError::Address(_)
+            | MetaError::Newer { .. }
+            | MetaError::Corrupt { .. }
+            | MetaError::Io(_) => Self::internal(error),
         }
     }
 }

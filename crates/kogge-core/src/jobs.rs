@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kogge_meta::{Commit, JobRecord};
+use kogge_meta::{Commit, Job, JobRecord};
 use kogge_types::{Code, clock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,8 +13,10 @@ use tokio::task::JoinSet;
 use crate::core::Core;
 use crate::error::{Error, Result};
 
-/// How long a job may run before somebody else may take it.
+/// How long a job stays with who leased it last, who renews that while it runs: after this, the job of a node that died
+/// goes on at another one. A process that is alone frees its leases when it starts.
 const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
+const LEASE_AMONG_NODES: Duration = Duration::from_secs(60);
 /// How long a failed job waits at first, and at most.
 const RETRY_MIN: Duration = Duration::from_secs(10);
 const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
@@ -66,6 +68,20 @@ impl JobKind {
         }
     }
 
+    /// Whether every node runs it for itself: what it finds out stays in the node's memory.
+    fn is_of_each_node(self) -> bool {
+        match self {
+            Self::MeasureUsage => true,
+            Self::CollectGarbage
+            | Self::ExpireUploads
+            | Self::PruneJournal
+            | Self::PurgeGrants
+            | Self::RotateKeys
+            | Self::Scrub
+            | Self::SweepOrphans => false,
+        }
+    }
+
     fn interval(self, core: &Core) -> Duration {
         match self {
             Self::CollectGarbage => core.settings.gc_interval,
@@ -95,9 +111,12 @@ impl JobKind {
 
 /// Runs all background work until `stop` changes.
 pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
+    let alone = !core.meta.is_shared();
     core.meta
-        .write(|tx| {
-            tx.free_leases()?;
+        .write(move |tx| {
+            if alone {
+                tx.free_leases()?;
+            }
             for kind in JobKind::ALL {
                 tx.ensure_job(kind.as_str())?;
             }
@@ -109,6 +128,7 @@ pub async fn run(core: Arc<Core>, stop: watch::Receiver<bool>) -> Result<()> {
         tasks.spawn(repeat(Arc::clone(&core), kind, stop.clone()));
     }
     tasks.spawn(crate::audit::follow(Arc::clone(&core), stop.clone()));
+    tasks.spawn(crate::currency::follow(Arc::clone(&core), stop.clone()));
     tasks.spawn(follow(core, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
@@ -160,7 +180,11 @@ async fn repeat(core: Arc<Core>, kind: JobKind, mut stop: watch::Receiver<bool>)
 /// Runs the job when it is due. Says how long until it is due again.
 async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
     let name = kind.as_str();
-    let until_us = core.now_us().saturating_add(clock::micros(LEASE));
+    if core.meta.is_shared() && kind.is_of_each_node() {
+        kind.run(core).await?;
+        return Ok(kind.interval(core));
+    }
+    let until_us = lease_end_us(core);
     let Some(job) = core.meta.write(move |tx| tx.lease_job(name, until_us).map(Commit::quiet)).await? else {
         let jobs = core.meta.read(|snapshot| snapshot.jobs()).await?;
         let due_us = jobs.iter().find(|job| job.kind == name).map_or(0, |job| job.not_before_us);
@@ -168,7 +192,12 @@ async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
         return Ok(Duration::from_micros(wait_us).clamp(RETRY_MIN, RETRY_MAX));
     };
     // A job that panics has failed, and is tried again like any other.
-    let outcome = AssertUnwindSafe(kind.run(core)).catch_unwind().await;
+    let run = AssertUnwindSafe(kind.run(core)).catch_unwind();
+    let outcome = tokio::select! {
+        outcome = run => outcome,
+        // Another node has it now.
+        () = lose_lease(core, job.clone()) => return Ok(RETRY_MIN),
+    };
     let outcome = outcome.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the job panicked")));
     let wait = match &outcome {
         Ok(()) => kind.interval(core),
@@ -185,11 +214,35 @@ async fn step(core: &Core, kind: JobKind) -> Result<Duration> {
     let due_us = core.now_us().saturating_add(clock::micros(wait));
     core.meta
         .write(move |tx| {
-            tx.finish_job(name, "", due_us, failure.as_deref())?;
+            tx.finish_job(&job, "", due_us, failure.as_deref())?;
             Ok::<_, Error>(Commit::quiet(()))
         })
         .await?;
     Ok(wait)
+}
+
+fn lease_of(core: &Core) -> Duration {
+    if core.meta.is_shared() { LEASE_AMONG_NODES } else { LEASE }
+}
+
+fn lease_end_us(core: &Core) -> i64 {
+    core.now_us().saturating_add(clock::micros(lease_of(core)))
+}
+
+/// Renews the lease of a job that runs, until it is lost.
+async fn lose_lease(core: &Core, job: Job) {
+    let mut held_until_us = lease_end_us(core);
+    loop {
+        tokio::time::sleep(lease_of(core) / 4).await;
+        let (job, until_us) = (job.clone(), lease_end_us(core));
+        match core.meta.write(move |tx| tx.renew_lease(&job, until_us).map(Commit::quiet)).await {
+            Ok(true) => held_until_us = until_us,
+            Ok(false) => return,
+            // The database is away: the lease is ours until it ends.
+            Err(_) if core.now_us() < held_until_us => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// An error with its causes, for the log.

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod backup;
 mod blob;
 mod core;
+mod currency;
 pub mod directory;
 mod error;
 #[cfg(test)]

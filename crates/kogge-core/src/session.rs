@@ -1,6 +1,6 @@
 //! Upload sessions. One without bytes needs no row: most live from a POST to the PUT that follows it. It is kept in the
-//! process, and forgotten with it; the client of such a session has lost nothing and begins again. Once several nodes
-//! share a store, each session needs a row from its beginning, so that any of them can take the next chunk.
+//! process, and forgotten with it; the client of such a session has lost nothing and begins again. Where several nodes
+//! share the metadata, each session has a row from its beginning, so that any of them can take the next chunk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,7 +69,7 @@ impl Sessions {
 
     /// Begins a session, which has no bytes.
     pub(crate) async fn begin(&self, record: UploadRecord) -> Result<()> {
-        {
+        if !self.meta.is_shared() {
             let mut fresh = self.fresh();
             if fresh.len() < KEPT_MAX {
                 fresh.insert(record.id, record);

@@ -7,7 +7,7 @@ use crate::change::{Change, Event, Touched};
 use crate::error::Result;
 use crate::garbage::Condemned;
 use crate::repository::{Registry, RegistryKey, RepositoryKey};
-use crate::sql::{Snapshot, Tx, values};
+use crate::sql::{Snapshot, Tx, or_least, values};
 
 /// A blob as a repository may serve it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +99,9 @@ impl Snapshot<'_> {
     /// At most `limit` blobs after `after`, by digest.
     pub fn blobs_after(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<BlobRecord>> {
         self.query(
-            "SELECT digest, size, copy, scrubbed_at, expires_at FROM blobs WHERE digest > coalesce(?1, x'')
+            "SELECT digest, size, copy, scrubbed_at, expires_at FROM blobs WHERE digest > ?1
              ORDER BY digest LIMIT ?2",
-            values![after, limit],
+            values![or_least(after), limit],
             read_blob,
         )
     }
@@ -144,8 +144,8 @@ impl Snapshot<'_> {
     /// At most `limit` copies that were found corrupt, after `after`, by digest.
     pub fn corrupt_copies(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<Condemned>> {
         self.query(
-            "SELECT digest, copy, size FROM corrupt WHERE digest > coalesce(?1, x'') ORDER BY digest LIMIT ?2",
-            values![after, limit],
+            "SELECT digest, copy, size FROM corrupt WHERE digest > ?1 ORDER BY digest LIMIT ?2",
+            values![or_least(after), limit],
             |row| Ok(Condemned { digest: row.digest(0)?, copy: row.id(1, "copy")?, size: row.size(2)? }),
         )
     }
@@ -228,7 +228,8 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.execute(
             "INSERT INTO links (repository_id, digest, expires_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (repository_id, digest) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+             ON CONFLICT (repository_id, digest) DO UPDATE SET expires_at =
+                 CASE WHEN links.expires_at < excluded.expires_at THEN excluded.expires_at ELSE links.expires_at END",
             values![repository.0, digest, expires_at_us],
         )?;
         self.execute("UPDATE blobs SET expires_at = NULL WHERE digest = ?1", values![digest])?;

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use postgres::error::SqlState;
+
 /// A failure of the metadata engine. Refusals by the rules are the caller's own errors.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MetaError {
     #[error("{action}: {source}")]
-    Engine { action: &'static str, source: Arc<rusqlite::Error> },
+    Engine { action: &'static str, source: Arc<dyn std::error::Error + Send + Sync> },
+    #[error("the connection to the database was lost or refused: {0}")]
+    Lost(Arc<dyn std::error::Error + Send + Sync>),
+    #[error("the database's address cannot be read: {0}")]
+    Address(String),
     #[error("the disk that holds the metadata is full")]
     NoSpace,
     #[error("the metadata is of schema {found}, written by a newer version; this version knows {known}")]
@@ -43,6 +49,25 @@ impl From<rusqlite::Error> for MetaError {
         Self::engine("run statement")(source)
     }
 }
+
+impl From<postgres::Error> for MetaError {
+    fn from(source: postgres::Error) -> Self {
+        match source.code() {
+            // Without a code it is the connection that failed.
+            None => Self::Lost(Arc::new(source)),
+            Some(&SqlState::DISK_FULL) => Self::NoSpace,
+            // The server stops, starts, fails over, or has cut off whoever held a transaction for too long.
+            Some(code) if LOSSES.contains(&&code.code()[..2]) || *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+                Self::Lost(Arc::new(source))
+            }
+            Some(_) => Self::Engine { action: "run statement", source: Arc::new(source) },
+        }
+    }
+}
+
+/// Classes of codes by which the server says that it, not the statement, is the matter: connection exceptions,
+/// insufficient resources, operator intervention (PostgreSQL, appendix A).
+const LOSSES: [&str; 3] = ["08", "53", "57"];
 
 impl From<std::io::Error> for MetaError {
     fn from(source: std::io::Error) -> Self {

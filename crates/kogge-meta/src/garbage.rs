@@ -50,14 +50,15 @@ impl Snapshot<'_> {
             values![now_us],
         )?;
         let (blobs_due, bytes_due) = count(
-            "SELECT count(*), coalesce(sum(size), 0) FROM blobs
+            "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM blobs
              WHERE (expires_at IS NOT NULL AND expires_at <= ?1)
                 OR (digest IN (SELECT digest FROM links WHERE expires_at IS NOT NULL AND expires_at <= ?1)
                     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.digest = blobs.digest
                                     AND (l.expires_at IS NULL OR l.expires_at > ?1)))",
             values![now_us],
         )?;
-        let (condemned, bytes_condemned) = count("SELECT count(*), coalesce(sum(size), 0) FROM condemned", &[])?;
+        let (condemned, bytes_condemned) =
+            count("SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM condemned", &[])?;
         Ok(GarbageCount { links_due, links_waiting, blobs_due, bytes_due, condemned, bytes_condemned })
     }
 

@@ -9,6 +9,8 @@ pub struct Job {
     pub kind: String,
     /// Where the last run left off, in the kind's own form.
     pub payload: String,
+    /// When it was leased: by this the lease is told from any later one.
+    pub leased_at_us: i64,
     /// Failed runs in a row before this one.
     pub attempts: i64,
 }
@@ -67,24 +69,34 @@ impl Tx<'_> {
         self.query_first(
             "UPDATE jobs SET lease_until = ?3, started_at = ?2
              WHERE kind = ?1 AND not_before <= ?2 AND (lease_until IS NULL OR lease_until <= ?2)
-             RETURNING kind, payload, attempts",
+             RETURNING kind, payload, started_at, attempts",
             values![kind, self.now_us(), lease_until_us],
             read_job,
         )
     }
 
-    /// Ends a run: what the next one starts from, when it is due, and why this one failed, if it did.
-    pub fn finish_job(&mut self, kind: &str, payload: &str, not_before_us: i64, error: Option<&str>) -> Result<()> {
+    /// Leases a job for longer. False when the lease has ended: somebody else may have the job.
+    pub fn renew_lease(&mut self, job: &Job, lease_until_us: i64) -> Result<bool> {
+        let renewed = self.execute(
+            "UPDATE jobs SET lease_until = ?3 WHERE kind = ?1 AND started_at = ?2 AND lease_until IS NOT NULL",
+            values![job.kind.as_str(), job.leased_at_us, lease_until_us],
+        )?;
+        Ok(renewed > 0)
+    }
+
+    /// Ends a run: what the next one starts from, when it is due, and why this one failed, if it did. Nothing changes
+    /// when somebody else has leased the job meanwhile.
+    pub fn finish_job(&mut self, job: &Job, payload: &str, not_before_us: i64, error: Option<&str>) -> Result<()> {
         self.execute(
             "UPDATE jobs SET payload = ?2, not_before = ?3, error = ?4, finished_at = ?5, lease_until = NULL,
-                 attempts = CASE WHEN ?4 IS NULL THEN 0 ELSE attempts + 1 END
-             WHERE kind = ?1",
-            values![kind, payload, not_before_us, error, self.now_us()],
+                 attempts = CASE WHEN CAST(?4 AS TEXT) IS NULL THEN 0 ELSE attempts + 1 END
+             WHERE kind = ?1 AND started_at = ?6",
+            values![job.kind.as_str(), payload, not_before_us, error, self.now_us(), job.leased_at_us],
         )?;
         Ok(())
     }
 
-    /// Ends every lease: on SQLite the process that starts is the only one, so what an earlier one held is free.
+    /// Ends every lease: where the process that starts is the only one, what an earlier one held is free.
     pub fn free_leases(&mut self) -> Result<()> {
         self.execute("UPDATE jobs SET lease_until = NULL", &[])?;
         Ok(())
@@ -92,5 +104,5 @@ impl Tx<'_> {
 }
 
 fn read_job(row: &Row<'_>) -> Result<Job> {
-    Ok(Job { kind: row.text(0)?, payload: row.text(1)?, attempts: row.int(2)? })
+    Ok(Job { kind: row.text(0)?, payload: row.text(1)?, leased_at_us: row.int(2)?, attempts: row.int(3)? })
 }

@@ -38,7 +38,7 @@ pub(crate) fn head(snapshot: &Snapshot<'_>) -> Result<Head> {
 pub(crate) fn append(tx: &Tx<'_>, changes: &[Change]) -> Result<()> {
     let count = changes.len() as i64;
     let last = tx.query_first(
-        "UPDATE journal_head SET seq = seq + ?1, stamp = max(stamp, ?2) WHERE id = 1 RETURNING seq",
+        "UPDATE journal_head SET seq = seq + ?1, stamp = CASE WHEN stamp < ?2 THEN ?2 ELSE stamp END WHERE id = 1 RETURNING seq",
         values![count, tx.stamp()],
         |row| row.int(0),
     )?;

@@ -9,7 +9,7 @@ use crate::change::{Change, Event, Item, Touched};
 use crate::error::Result;
 use crate::page::{Cursor, Order};
 use crate::repository::{Registry, RegistryKey, RepositoryKey};
-use crate::sql::{OWN_ORIGIN, Row, Snapshot, Tx, values};
+use crate::sql::{OWN_ORIGIN, Row, Snapshot, Tx, or_least, values};
 
 /// A manifest as it is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,10 +245,10 @@ impl Snapshot<'_> {
     ) -> Result<ReferrerPage> {
         let rows = self.query(
             "SELECT digest, octet_length(referrer) FROM manifests
-             WHERE repository_id = ?1 AND subject = ?2 AND digest > coalesce(?3, x'')
-               AND (?4 IS NULL OR artifact_type = ?4) AND attributes & ?6 != 0
+             WHERE repository_id = ?1 AND subject = ?2 AND digest > ?3
+               AND (artifact_type = ?4 OR ?4 IS NULL) AND attributes & ?6 != 0
              ORDER BY digest LIMIT ?5",
-            values![repository.0, subject, after, artifact_type, limit + 1, LIST_BIT],
+            values![repository.0, subject, or_least(after), artifact_type, limit + 1, LIST_BIT],
             |row| Ok((row.digest(0)?, row.opt_int(1)?.unwrap_or(0))),
         )?;
         // The page is an index: it is no larger than one may be, but for a single descriptor.

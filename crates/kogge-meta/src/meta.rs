@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use crate::blob::{BlobRecord, LinkedBlob};
 use crate::cache::{self, Record, RecordCache};
 use crate::change::Commit;
+use crate::engine::Engine;
 use crate::error::{MetaError, Result};
 use crate::manifest::StoredManifest;
+use crate::postgres::{Listener, Postgres, Purpose, Target};
 use crate::repository::RegistryKey;
 use crate::schema;
-use crate::sql::{Snapshot, Tx};
+use crate::sql::{Link, Snapshot, Tx};
 use crate::sqlite::{self, Durability, Sqlite};
 
 /// The file that holds the state, in the data directory.
@@ -23,14 +25,19 @@ pub const SESSIONS_FILE: &str = "sessions.db";
 
 /// Reading connections: SQLite answers on the caller's thread, so as many as there are runtime threads serve.
 const READERS: usize = 4;
+/// Connections for reading a database that others share, and those for reading sessions.
+const SHARED_READERS: usize = 8;
+const SHARED_SESSION_READERS: usize = 2;
 
 /// The metadata engine. Cheap to share behind an `Arc`; dropping it ends the writer after what is queued.
 #[derive(Debug)]
 pub struct Meta {
-    state: Sqlite,
-    sessions: Sqlite,
-    cache: Arc<RecordCache>,
+    state: Engine,
+    sessions: Engine,
+    /// `None` where other processes write too: what was read is then asked for again.
+    cache: Option<Arc<RecordCache>>,
     journal: watch::Receiver<u64>,
+    _listener: Option<Listener>,
 }
 
 /// What an installation is made with.
@@ -78,12 +85,50 @@ impl Meta {
             schema::prepare_sessions,
             Box::new(|_, _| {}),
         )?;
-        Ok(Self { state, sessions, cache, journal })
+        let (state, sessions) = (Engine::Sqlite(state), Engine::Sqlite(sessions));
+        Ok(Self { state, sessions, cache: Some(cache), journal, _listener: None })
+    }
+
+    /// Opens the metadata in the PostgreSQL database that `url` names, making or migrating it as needed. Any number of
+    /// processes may have it open.
+    ///
+    /// # Errors
+    /// [`MetaError::Newer`] when a newer version wrote it that this one cannot work beside; [`MetaError::Address`] for a
+    /// `url` that is none; otherwise whatever the engine says.
+    pub async fn connect(url: &str, environment: &Environment) -> Result<Self> {
+        let target = Target::parse(url).map_err(MetaError::Address)?;
+        let clock = Arc::clone(&environment.clock);
+        let origin = OriginId::from_bytes(clock::random(environment.entropy.as_ref()));
+        // The driver blocks its thread, which must not be one of the runtime's.
+        let opened = tokio::task::spawn_blocking(move || Self::open_shared(&target, &clock, &origin)).await;
+        opened.map_err(|_| MetaError::Stopped)?
+    }
+
+    fn open_shared(target: &Target, clock: &Arc<dyn Clock>, origin: &OriginId) -> Result<Self> {
+        Postgres::prepare(target, origin, clock.now_us())?;
+        let (hint, journal) = watch::channel(0);
+        let heard = hint.clone();
+        let listener = Listener::start(target, move || heard.send_modify(|commits| *commits += 1))?;
+        let after_commit = Box::new(move |_: &[_], journalled: bool| {
+            if journalled {
+                hint.send_modify(|commits| *commits += 1);
+            }
+        });
+        let state = Postgres::open(target, Purpose::State, Arc::clone(clock), SHARED_READERS, after_commit)?;
+        let quiet = Box::new(|_: &[_], _| {});
+        let sessions = Postgres::open(target, Purpose::Sessions, Arc::clone(clock), SHARED_SESSION_READERS, quiet)?;
+        let (state, sessions) = (Engine::Postgres(state), Engine::Postgres(sessions));
+        Ok(Self { state, sessions, cache: None, journal, _listener: Some(listener) })
+    }
+
+    /// Whether other processes may have the same metadata open.
+    pub fn is_shared(&self) -> bool {
+        self.cache.is_none()
     }
 
     /// Runs `read` on a consistent view of the state.
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
-        self.state.read(read)
+        self.state.read(read).await
     }
 
     /// Runs `write` as one transaction, durable with its journal rows when this answers. A refusal leaves nothing
@@ -99,7 +144,7 @@ impl Meta {
 
     /// As [`Meta::read`], of the upload sessions.
     pub async fn read_sessions<T: Send + 'static>(&self, read: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
-        self.sessions.read(read)
+        self.sessions.read(read).await
     }
 
     /// As [`Meta::write`], of the upload sessions, which survive the process but are not synced.
@@ -124,14 +169,19 @@ impl Meta {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<Arc<StoredManifest>>> {
-        let vacancy = match self.cache.get(cache::manifest_key(registry, repository, reference)) {
-            Ok(Record::Manifest(manifest)) => return Ok(Some(manifest)),
-            Ok(Record::Link(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
-            Err(vacancy) => vacancy,
+        let vacancy = match &self.cache {
+            None => None,
+            Some(cache) => match cache.get(cache::manifest_key(registry, repository, reference)) {
+                Ok(Record::Manifest(manifest)) => return Ok(Some(manifest)),
+                Ok(Record::Link(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
+                Err(vacancy) => Some((cache, vacancy)),
+            },
         };
-        let found = self.state.read_once(|snapshot| snapshot.manifest(registry, repository, reference))?.map(Arc::new);
-        if let Some(manifest) = &found {
-            self.cache.fill(vacancy, Record::Manifest(Arc::clone(manifest)));
+        let (repository, reference) = (repository.clone(), reference.clone());
+        let read = self.state.read_once(move |snapshot| snapshot.manifest(registry, &repository, &reference));
+        let found = read.await?.map(Arc::new);
+        if let (Some(manifest), Some((cache, vacancy))) = (&found, vacancy) {
+            cache.fill(vacancy, Record::Manifest(Arc::clone(manifest)));
         }
         Ok(found)
     }
@@ -143,14 +193,19 @@ impl Meta {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<Arc<LinkedBlob>>> {
-        let vacancy = match self.cache.get(cache::link_key(registry, repository, digest)) {
-            Ok(Record::Link(link)) => return Ok(Some(link)),
-            Ok(Record::Manifest(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
-            Err(vacancy) => vacancy,
+        let vacancy = match &self.cache {
+            None => None,
+            Some(cache) => match cache.get(cache::link_key(registry, repository, digest)) {
+                Ok(Record::Link(link)) => return Ok(Some(link)),
+                Ok(Record::Manifest(_)) => return Err(MetaError::Corrupt { what: "cached record" }),
+                Err(vacancy) => Some((cache, vacancy)),
+            },
         };
-        let found = self.state.read_once(|snapshot| snapshot.link(registry, repository, digest))?.map(Arc::new);
-        if let Some(link) = &found {
-            self.cache.fill(vacancy, Record::Link(Arc::clone(link)));
+        let (repository, digest) = (repository.clone(), *digest);
+        let read = self.state.read_once(move |snapshot| snapshot.link(registry, &repository, &digest));
+        let found = read.await?.map(Arc::new);
+        if let (Some(link), Some((cache, vacancy))) = (&found, vacancy) {
+            cache.fill(vacancy, Record::Link(Arc::clone(link)));
         }
         Ok(found)
     }
@@ -158,7 +213,7 @@ impl Meta {
     /// How many records the cache holds, and their bytes.
     #[cfg(test)]
     pub(crate) fn cached(&self) -> (usize, usize) {
-        self.cache.size()
+        self.cache.as_ref().map_or((0, 0), |cache| cache.size())
     }
 
     /// Writes a consistent copy of the state to the file `path`, which must not be there. Blocks the calling thread.
@@ -174,5 +229,5 @@ impl Meta {
 /// Whatever the engine says of the file.
 pub fn blobs_in_copy(path: &Path, after: Option<&Digest>, limit: usize) -> Result<Vec<BlobRecord>> {
     let connection = sqlite::open_reader(path)?;
-    Snapshot::new(&connection).blobs_after(after, limit)
+    Snapshot::new(Link::Sqlite(&connection)).blobs_after(after, limit)
 }

@@ -5,7 +5,7 @@ use kogge_types::{Digest, RegistryId, RegistryName, RepositoryName, RepositoryPa
 use crate::attributes::{Attributes, DELETE_BITS, LIST_BIT};
 use crate::change::{Change, Event, Item, Touched};
 use crate::error::{MetaError, Result};
-use crate::sql::{OWN_ORIGIN, Row, Snapshot, Tx, values};
+use crate::sql::{LAST_TEXT, OWN_ORIGIN, Row, Snapshot, Tx, values};
 
 /// The local row of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,10 +126,10 @@ impl Snapshot<'_> {
             }
             names.extend(self.query(
                 "SELECT name FROM repositories
-                 WHERE registry_id = ?1 AND name >= ?2 AND name < coalesce(?3, x'ff')
+                 WHERE registry_id = ?1 AND name >= ?2 AND name < ?3
                    AND dead = 0 AND manifests > 0 AND attributes & ?4 != 0
                  ORDER BY name LIMIT ?5",
-                values![registry.0, start.as_str(), to.as_deref(), LIST_BIT, limit - names.len()],
+                values![registry.0, start.as_str(), to.as_deref().unwrap_or(LAST_TEXT), LIST_BIT, limit - names.len()],
                 |row| row.text(0),
             )?);
             match to {

@@ -1,4 +1,5 @@
-//! The few things that statements need of an engine: values in, rows out, numbered parameters (`?1`).
+//! The few things that statements need of an engine: values in, rows out, numbered parameters (`?1`). What an engine
+//! calls them otherwise is its own affair: one text serves all.
 
 use std::ops::Deref;
 
@@ -8,6 +9,7 @@ use rusqlite::types::{Null, ToSql, ToSqlOutput};
 
 use crate::change::Touched;
 use crate::error::{MetaError, Result};
+use crate::postgres;
 
 /// A parameter of a statement.
 pub(crate) enum Value<'a> {
@@ -95,6 +97,14 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
+/// Where a listing goes on: after this digest, or from the least one.
+pub(crate) fn or_least(after: Option<&Digest>) -> Value<'static> {
+    Value::Owned(after.map(Digest::to_bytes).unwrap_or_default())
+}
+
+/// A text that comes after every name.
+pub(crate) const LAST_TEXT: &str = "\u{10ffff}";
+
 /// The parameters of a statement, each converted.
 macro_rules! values {
     ($($value:expr),* $(,)?) => {
@@ -103,12 +113,24 @@ macro_rules! values {
 }
 pub(crate) use values;
 
+/// A connection to an engine, in whatever transaction it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Link<'c> {
+    Sqlite(&'c Connection),
+    Postgres(&'c postgres::Connection),
+    /// There is none, for this reason: every statement fails with it.
+    Broken(&'c MetaError),
+}
+
 /// One row of an answer.
-pub(crate) struct Row<'r>(&'r rusqlite::Row<'r>);
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r ::postgres::Row),
+}
 
 impl Row<'_> {
     pub(crate) fn int(&self, column: usize) -> Result<i64> {
-        Ok(self.0.get(column)?)
+        self.opt_int(column)?.ok_or(MetaError::Corrupt { what: "number" })
     }
 
     pub(crate) fn size(&self, column: usize) -> Result<u64> {
@@ -116,7 +138,10 @@ impl Row<'_> {
     }
 
     pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
-        Ok(self.0.get(column)?)
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => postgres::int(row, column),
+        }
     }
 
     pub(crate) fn flag(&self, column: usize) -> Result<bool> {
@@ -124,36 +149,46 @@ impl Row<'_> {
     }
 
     pub(crate) fn text(&self, column: usize) -> Result<String> {
-        Ok(self.0.get(column)?)
+        self.str_ref(column)?.map(ToOwned::to_owned).ok_or(MetaError::Corrupt { what: "text" })
     }
 
     pub(crate) fn opt_text(&self, column: usize) -> Result<Option<String>> {
-        Ok(self.0.get(column)?)
+        Ok(self.str_ref(column)?.map(ToOwned::to_owned))
     }
 
     pub(crate) fn bytes(&self, column: usize) -> Result<Vec<u8>> {
-        Ok(self.0.get(column)?)
+        self.bytes_ref(column)?.map(<[u8]>::to_vec).ok_or(MetaError::Corrupt { what: "bytes" })
     }
 
     pub(crate) fn opt_bytes(&self, column: usize) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(column)?)
+        Ok(self.bytes_ref(column)?.map(<[u8]>::to_vec))
+    }
+
+    fn str_ref(&self, column: usize) -> Result<Option<&str>> {
+        match self {
+            Self::Sqlite(row) => row.get_ref(column)?.as_str_or_null().map_err(MetaError::corrupt("text")),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    fn bytes_ref(&self, column: usize) -> Result<Option<&[u8]>> {
+        match self {
+            Self::Sqlite(row) => row.get_ref(column)?.as_blob_or_null().map_err(MetaError::corrupt("bytes")),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
     }
 
     pub(crate) fn digest(&self, column: usize) -> Result<Digest> {
-        let bytes = self.0.get_ref(column)?.as_blob().map_err(MetaError::corrupt("digest"))?;
-        Digest::from_bytes(bytes).map_err(MetaError::corrupt("digest"))
+        self.opt_digest(column)?.ok_or(MetaError::Corrupt { what: "digest" })
     }
 
     pub(crate) fn opt_digest(&self, column: usize) -> Result<Option<Digest>> {
-        match self.0.get_ref(column)?.as_blob_or_null().map_err(MetaError::corrupt("digest"))? {
-            None => Ok(None),
-            Some(bytes) => Digest::from_bytes(bytes).map(Some).map_err(MetaError::corrupt("digest")),
-        }
+        self.bytes_ref(column)?.map(Digest::from_bytes).transpose().map_err(MetaError::corrupt("digest"))
     }
 
     /// A column that holds the text form of `T`.
     pub(crate) fn parsed<T: std::str::FromStr>(&self, column: usize, what: &'static str) -> Result<T> {
-        let text = self.0.get_ref(column)?.as_str().map_err(MetaError::corrupt(what))?;
+        let text = self.str_ref(column)?.ok_or(MetaError::Corrupt { what })?;
         text.parse().map_err(MetaError::corrupt(what))
     }
 
@@ -164,19 +199,19 @@ impl Row<'_> {
 
     /// A column that holds the bytes of an id.
     pub(crate) fn id<T: for<'b> TryFrom<&'b [u8]>>(&self, column: usize, what: &'static str) -> Result<T> {
-        let bytes = self.0.get_ref(column)?.as_blob().map_err(MetaError::corrupt(what))?;
+        let bytes = self.bytes_ref(column)?.ok_or(MetaError::Corrupt { what })?;
         T::try_from(bytes).map_err(MetaError::corrupt(what))
     }
 }
 
 /// A consistent view of the metadata, for reading.
 pub struct Snapshot<'c> {
-    connection: &'c Connection,
+    link: Link<'c>,
 }
 
 impl<'c> Snapshot<'c> {
-    pub(crate) fn new(connection: &'c Connection) -> Self {
-        Self { connection }
+    pub(crate) fn new(link: Link<'c>) -> Self {
+        Self { link }
     }
 
     /// The rows of `sql`, each read by `read`.
@@ -186,16 +221,24 @@ impl<'c> Snapshot<'c> {
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(read(&Row(row))?);
+        match self.link {
+            Link::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(read(&Row::Sqlite(row))?);
+                }
+                drop(rows);
+                #[cfg(test)]
+                observed::note(sql, &statement);
+                Ok(found)
+            }
+            Link::Postgres(connection) => {
+                connection.query(sql, values)?.iter().map(|row| read(&Row::Postgres(row))).collect()
+            }
+            Link::Broken(error) => Err(error.clone()),
         }
-        drop(rows);
-        #[cfg(test)]
-        observed::note(sql, &statement);
-        Ok(found)
     }
 
     /// The first row of `sql`, if there is one.
@@ -205,13 +248,21 @@ impl<'c> Snapshot<'c> {
         values: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-        let found = rows.next()?.map(|row| read(&Row(row))).transpose();
-        drop(rows);
-        #[cfg(test)]
-        observed::note(sql, &statement);
-        found
+        match self.link {
+            Link::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+                let found = rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose();
+                drop(rows);
+                #[cfg(test)]
+                observed::note(sql, &statement);
+                found
+            }
+            Link::Postgres(connection) => {
+                connection.query(sql, values)?.first().map(|row| read(&Row::Postgres(row))).transpose()
+            }
+            Link::Broken(error) => Err(error.clone()),
+        }
     }
 
     /// Whether `sql` has a row.
@@ -237,8 +288,8 @@ impl<'c> Deref for Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(crate) fn new(connection: &'c Connection, now_us: i64, stamp: Stamp) -> Self {
-        Self { snapshot: Snapshot::new(connection), now_us, stamp, touched: Vec::new() }
+    pub(crate) fn new(link: Link<'c>, now_us: i64, stamp: Stamp) -> Self {
+        Self { snapshot: Snapshot::new(link), now_us, stamp, touched: Vec::new() }
     }
 
     /// When this write happens, in microseconds since the Unix epoch.
@@ -259,11 +310,17 @@ impl<'c> Tx<'c> {
 
     /// Runs `sql` and says how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize> {
-        let mut statement = self.snapshot.connection.prepare_cached(sql)?;
-        let changed = statement.execute(rusqlite::params_from_iter(values))?;
-        #[cfg(test)]
-        observed::note(sql, &statement);
-        Ok(changed)
+        match self.snapshot.link {
+            Link::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let changed = statement.execute(rusqlite::params_from_iter(values))?;
+                #[cfg(test)]
+                observed::note(sql, &statement);
+                Ok(changed)
+            }
+            Link::Postgres(connection) => connection.execute(sql, values),
+            Link::Broken(error) => Err(error.clone()),
+        }
     }
 }
 

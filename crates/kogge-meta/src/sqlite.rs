@@ -2,20 +2,19 @@
 //! connections that answer on the caller's thread, which costs less than any hand-over.
 
 use std::os::unix::fs::OpenOptionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
-use kogge_types::{Clock, Stamp, limits};
+use kogge_types::{Clock, Stamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
 
-use crate::change::{Change, Commit, Touched};
+use crate::change::{Commit, Touched};
 use crate::error::{MetaError, Result};
 use crate::journal;
-use crate::sql::{Snapshot, Tx};
+use crate::queue::{self, AfterCommit, Job, Queue, Waiting};
+use crate::sql::{Link, Snapshot, Tx};
 
 /// Whether a commit waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +25,11 @@ pub(crate) enum Durability {
     Unsynced,
 }
 
-/// Told of each batch after its commit and before its writers are answered.
-pub(crate) type AfterCommit = Box<dyn Fn(&[Touched], bool) + Send>;
-
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     path: PathBuf,
     /// `None` only while the engine ends.
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue: Option<Queue>,
     writer: Option<JoinHandle<()>>,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
@@ -65,10 +61,11 @@ impl Sqlite {
         let mut connection = Connection::open(path).map_err(MetaError::engine("open the metadata"))?;
         configure(&connection, durability)?;
         prepare(&mut connection)?;
-        let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE_MAX);
+        let (queue, waiting) = Queue::new();
         let readers = (0..readers).map(|_| open_reader(path).map(Mutex::new)).collect::<Result<_>>()?;
         let writer = Writer { connection, clock, journalled: durability == Durability::Synced, after_commit };
-        let writer = std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(jobs))?;
+        let writer =
+            std::thread::Builder::new().name("metadata-writer".to_owned()).spawn(move || writer.run(waiting))?;
         let (path, next_reader) = (path.to_owned(), AtomicUsize::new(0));
         Ok(Self { path, queue: Some(queue), writer: Some(writer), readers, next_reader })
     }
@@ -78,12 +75,12 @@ impl Sqlite {
         let connection = self.reader();
         // Ends when dropped, also by a panic.
         let _transaction = connection.unchecked_transaction().expect("a connection outside a transaction begins one");
-        read(&Snapshot::new(&connection))
+        read(&Snapshot::new(Link::Sqlite(&connection)))
     }
 
     /// As [`Sqlite::read`], for a single statement, which needs no transaction around it.
     pub(crate) fn read_once<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> T) -> T {
-        read(&Snapshot::new(&self.reader()))
+        read(&Snapshot::new(Link::Sqlite(&self.reader())))
     }
 
     /// A connection that nobody else uses meanwhile.
@@ -105,11 +102,7 @@ impl Sqlite {
         T: Send + 'static,
         E: From<MetaError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Write { write: Some(write), outcome: None, answer });
-        let queue = self.queue.as_ref().ok_or(MetaError::Stopped)?;
-        queue.send(job).await.map_err(|_| MetaError::Stopped)?;
-        answered.await.map_err(|_| MetaError::Stopped)?
+        self.queue.as_ref().ok_or(MetaError::Stopped)?.write(write).await
     }
 
     /// Writes a consistent copy of the whole state to `path`, while reads and writes go on.
@@ -144,55 +137,6 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// One waiting write, its types erased.
-trait Job: Send {
-    /// Runs the write. `None`: it refused, and what it wrote must go.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Option<Vec<Change>>;
-    /// Answers whoever waits, once the fate of the transaction is known.
-    fn answer(self: Box<Self>, committed: Result<()>);
-}
-
-struct Write<T, E, F> {
-    write: Option<F>,
-    outcome: Option<std::result::Result<T, E>>,
-    answer: oneshot::Sender<std::result::Result<T, E>>,
-}
-
-impl<T, E, F> Job for Write<T, E, F>
-where
-    F: FnOnce(&mut Tx<'_>) -> std::result::Result<Commit<T>, E> + Send,
-    T: Send,
-    E: From<MetaError> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> Option<Vec<Change>> {
-        let write = self.write.take()?;
-        // A write that panics must not take the writer of everybody with it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| write(tx))).unwrap_or_else(|_| Err(MetaError::Stopped.into()));
-        match outcome {
-            Ok(Commit { value, changes }) => {
-                self.outcome = Some(Ok(value));
-                Some(changes)
-            }
-            Err(refusal) => {
-                self.outcome = Some(Err(refusal));
-                None
-            }
-        }
-    }
-
-    fn answer(self: Box<Self>, committed: Result<()>) {
-        let outcome = match (committed, self.outcome) {
-            // What was refused is refused, whatever became of the others.
-            (_, Some(Err(refusal))) => Err(refusal),
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(MetaError::Stopped.into()),
-        };
-        // Nobody waits any more when the client left. The write stands all the same.
-        let _ = self.answer.send(outcome);
-    }
-}
-
 struct Writer {
     connection: Connection,
     clock: Arc<dyn Clock>,
@@ -201,54 +145,50 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        let mut batch = Vec::new();
-        while jobs.blocking_recv_many(&mut batch, limits::WRITE_BATCH_MAX) > 0 {
-            let outcome = self.commit(&mut batch);
-            if let Ok((touched, journalled)) = &outcome {
-                (self.after_commit)(touched, *journalled);
-            }
-            let outcome = outcome.map(|_| ());
-            for job in batch.drain(..) {
-                job.answer(outcome.clone());
-            }
-        }
+    fn run(mut self, waiting: Waiting) {
+        queue::serve(waiting, &self.after_commit, |batch| {
+            commit(&mut self.connection, self.clock.now_us(), self.journalled, batch)
+        });
         // The log is read at the next start all the same; without it the file is whole by itself.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
+}
 
-    /// Runs all of `batch` in one transaction. Each write has its own savepoint, so that a refused one does not
-    /// undo its neighbours.
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(Vec<Touched>, bool)> {
-        let now_us = self.clock.now_us();
-        let journalled = self.journalled;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let head = if journalled { journal::head(&Snapshot::new(&transaction))?.stamp } else { Stamp::default() };
-        let mut tx = Tx::new(&transaction, now_us, head);
-        let mut entries = Vec::new();
-        for job in batch {
-            let touched_before = tx.touched.len();
-            tx.execute("SAVEPOINT write", &[])?;
-            match job.run(&mut tx) {
-                Some(changes) => entries.extend(changes),
-                None => {
-                    // A full disk and the like make the engine give up the whole transaction.
-                    if transaction.is_autocommit() {
-                        return Err(MetaError::Undone);
-                    }
-                    tx.execute("ROLLBACK TO write", &[])?;
-                    tx.touched.truncate(touched_before);
+/// Runs all of `batch` in one transaction. Each write has its own savepoint, so that a refused one does not
+/// undo its neighbours.
+fn commit(
+    connection: &mut Connection,
+    now_us: i64,
+    journalled: bool,
+    batch: &mut [Box<dyn Job>],
+) -> Result<(Vec<Touched>, bool)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let link = Link::Sqlite(&transaction);
+    let head = if journalled { journal::head(&Snapshot::new(link))?.stamp } else { Stamp::default() };
+    let mut tx = Tx::new(link, now_us, head);
+    let mut entries = Vec::new();
+    for job in batch {
+        let touched_before = tx.touched.len();
+        tx.execute("SAVEPOINT write", &[])?;
+        match job.run(&mut tx) {
+            Some(changes) => entries.extend(changes),
+            None => {
+                // A full disk and the like make the engine give up the whole transaction.
+                if transaction.is_autocommit() {
+                    return Err(MetaError::Undone);
                 }
+                tx.execute("ROLLBACK TO write", &[])?;
+                tx.touched.truncate(touched_before);
             }
-            tx.execute("RELEASE write", &[])?;
         }
-        // A stamp that was given is never given again, also when no entry tells of it.
-        if !entries.is_empty() || tx.stamp() > head {
-            journal::append(&tx, &entries)?;
-        }
-        let touched = std::mem::take(&mut tx.touched);
-        drop(tx);
-        transaction.commit().map_err(MetaError::engine("commit"))?;
-        Ok((touched, !entries.is_empty()))
+        tx.execute("RELEASE write", &[])?;
     }
+    // A stamp that was given is never given again, also when no entry tells of it.
+    if !entries.is_empty() || tx.stamp() > head {
+        journal::append(&tx, &entries)?;
+    }
+    let touched = std::mem::take(&mut tx.touched);
+    drop(tx);
+    transaction.commit().map_err(MetaError::engine("commit"))?;
+    Ok((touched, !entries.is_empty()))
 }

@@ -50,7 +50,7 @@ impl Snapshot<'_> {
     pub fn idle_uploads(&self, before_us: i64, after: Option<&UploadId>, limit: usize) -> Result<Vec<UploadRecord>> {
         self.query(
             &format!(
-                "SELECT {COLUMNS} FROM uploads WHERE updated_at <= ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
+                "SELECT {COLUMNS} FROM uploads WHERE updated_at <= ?1 AND (id > ?2 OR ?2 IS NULL) ORDER BY id LIMIT ?3"
             ),
             values![before_us, after, limit],
             read_upload,

@@ -4,7 +4,7 @@ use kogge_types::{Digest, RepositoryName, RepositoryPattern};
 
 use crate::error::Result;
 use crate::repository::{RegistryKey, RepositoryKey};
-use crate::sql::{Snapshot, values};
+use crate::sql::{LAST_TEXT, Snapshot, or_least, values};
 
 /// Links of a blob that are looked at to find one within a pattern.
 const LINKS_MAX: usize = 10_000;
@@ -41,9 +41,9 @@ impl Snapshot<'_> {
         self.query(
             "SELECT l.digest, l.repository_id, r.registry_id, r.name, r.dead, b.size
              FROM links l JOIN repositories r ON r.id = l.repository_id JOIN blobs b ON b.digest = l.digest
-             WHERE (l.digest, l.repository_id) > (coalesce(?1, x''), coalesce(?2, 0))
+             WHERE (l.digest, l.repository_id) > (?1, ?2)
              ORDER BY l.digest, l.repository_id LIMIT ?3",
-            values![digest, repository.map(|repository| repository.0), limit],
+            values![or_least(digest), repository.map_or(0, |repository| repository.0), limit],
             |row| {
                 Ok(HeldBlob {
                     digest: row.digest(0)?,
@@ -60,7 +60,7 @@ impl Snapshot<'_> {
     /// At most `limit` manifests of all repositories after the row `after`.
     pub fn held_manifests(&self, after: i64, limit: usize) -> Result<Vec<HeldManifest>> {
         self.query(
-            "SELECT m.id, r.registry_id, r.name, r.dead, length(m.body)
+            "SELECT m.id, r.registry_id, r.name, r.dead, octet_length(m.body)
              FROM manifests m JOIN repositories r ON r.id = m.repository_id
              WHERE m.id > ?1 ORDER BY m.id LIMIT ?2",
             values![after, limit],
@@ -83,8 +83,8 @@ impl Snapshot<'_> {
         self.exists(
             "SELECT 1 FROM (SELECT repository_id FROM links WHERE digest = ?1 LIMIT ?5) l
              JOIN repositories r ON r.id = l.repository_id
-             WHERE r.registry_id = ?2 AND r.dead = 0 AND r.name >= ?3 AND r.name < coalesce(?4, x'ff') LIMIT 1",
-            values![digest, registry.0, from.as_str(), to.as_deref(), LINKS_MAX],
+             WHERE r.registry_id = ?2 AND r.dead = 0 AND r.name >= ?3 AND r.name < ?4 LIMIT 1",
+            values![digest, registry.0, from.as_str(), to.as_deref().unwrap_or(LAST_TEXT), LINKS_MAX],
         )
     }
 }

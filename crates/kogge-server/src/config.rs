@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod database;
 pub mod environment;
 pub mod host;
 pub mod identity;
@@ -29,6 +30,7 @@ use toml::Table;
 
 pub use args::ServeArgs;
 pub use audit::{Audit, AuditOutput};
+pub use database::Database;
 pub use environment::Environment;
 pub use host::{ExternalUrl, Scheme};
 pub use identity::Identity;
@@ -50,6 +52,7 @@ use problem::Problems;
 #[serde(rename_all = "kebab-case")]
 pub struct Config {
     pub server: Server,
+    pub database: Database,
     pub log: Log,
     pub login: Login,
     pub identity: Identity,
@@ -88,6 +91,7 @@ impl Config {
         problems: &mut Problems,
     ) -> Self {
         let mut server = raw::section("server", &mut file, environment, problems);
+        let database = raw::section("database", &mut file, environment, problems);
         let mut log = raw::section("log", &mut file, environment, problems);
         let mut login = raw::section("login", &mut file, environment, problems);
         let identity = raw::section("identity", &mut file, environment, problems);
@@ -100,15 +104,20 @@ impl Config {
         let audit = raw::section("audit", &mut file, environment, problems);
         let mut trace = raw::section("trace", &mut file, environment, problems);
         for name in file.keys() {
-            problems.add(name, "unknown section; there are server, log, login, identity, limits, gc, uploads, scrub, rate-limit, quota, audit and trace");
+            problems.add(name, "unknown section; there are server, database, log, login, identity, limits, gc, uploads, scrub, rate-limit, quota, audit and trace");
         }
         override_server(&mut server, args);
         override_rest(&mut log, &mut login, &mut trace, args, environment);
         let server = Server::check(server, problems);
         let domain = server.domain.clone();
+        let database = Database::check(database, problems);
+        if database.url.is_some() && server.key_file.is_none() {
+            problems.add("server.key-file", "is needed with database.url: all nodes must have the same key");
+        }
         Self {
             audit: Audit::check(audit, &server.data_dir, problems),
             server,
+            database,
             log: Log::check(log, terminal, problems),
             login: Login::check(login, environment, problems),
             identity: Identity::check(identity, &domain, problems),
@@ -274,6 +283,16 @@ mod tests {
         assert_eq!(config.server.default_hosts, ["a", "b"]);
         assert_eq!(config.log.filter, "debug");
         assert_eq!(config.login.admin_password, Some(Secret::new("secret")));
+    }
+
+    #[test]
+    fn a_database_needs_a_key_that_its_nodes_share() {
+        let environment = Environment::from([("KOGGE_DATABASE_URL", "postgres://kogge:hunter2@db/kogge")]);
+        let problems = load(&ServeArgs::default(), &environment, "").expect_err("no key");
+        assert!(problems[0].starts_with("server.key-file: is needed"), "{problems:?}");
+        let config = load(&ServeArgs::default(), &environment, "[server]\nkey-file = 'k'").expect("good");
+        assert!(!config.render().contains("hunter2"), "{}", config.render());
+        assert!(from_file("[database]\nurl = 'mysql://db'\n[server]\nkey-file = 'k'").is_err());
     }
 
     #[test]

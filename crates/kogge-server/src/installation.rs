@@ -13,6 +13,8 @@ use kogge_store::DiskStore;
 use kogge_types::{Entropy, SystemClock};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::config::Config;
+
 /// The file whose lock says that somebody uses the data directory, and who.
 const LOCK_FILE: &str = "kogge.lock";
 /// The file that holds the key-encryption key.
@@ -29,7 +31,7 @@ pub enum InstallationError {
     InUse { path: PathBuf, pid: String },
     #[error("{action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{} is not a key of 32 bytes; put back the key that belongs to the data directory", .0.display())]
+    #[error("{} is not a key of 32 bytes; put back the key that belongs to the registry's data", .0.display())]
     Key(PathBuf),
     #[error("open the metadata: {0}")]
     Meta(#[from] kogge_meta::MetaError),
@@ -81,6 +83,37 @@ impl Lock {
 }
 
 impl Installation {
+    /// Opens what `config` names: the data directory for this process alone, the database with whoever else has it open.
+    ///
+    /// # Errors
+    /// [`InstallationError::InUse`] names the process that has the data directory.
+    pub async fn open_configured(config: &Config) -> Result<Self, InstallationError> {
+        let data_dir = &config.server.data_dir;
+        let lock = Lock::take(data_dir)?;
+        let shared = config.database.url.as_ref();
+        let kek = match &config.server.key_file {
+            Some(path) => read_key(path)?,
+            None => key(data_dir, shared.is_some() || data_dir.join(STATE_FILE).exists())?,
+        };
+        let meta = match shared {
+            Some(url) => Arc::new(Meta::connect(url.expose(), &environment()).await?),
+            None => open_meta(data_dir)?,
+        };
+        Self::assemble(lock, meta, open_store(data_dir)?, kek, Some(Settings::from(config))).await
+    }
+
+    async fn assemble(
+        lock: Lock,
+        meta: Arc<Meta>,
+        store: DiskStore,
+        kek: KeyEncryptionKey,
+        settings: Option<Settings>,
+    ) -> Result<Self, InstallationError> {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let core = Core::open(meta, Arc::new(store), clock, entropy, Arc::new(kek), settings).await?;
+        Ok(Self { core, _lock: lock })
+    }
+
     /// Opens the data directory for this process alone: with `settings`, which are kept, or with those that were kept
     /// last.
     ///
@@ -88,19 +121,19 @@ impl Installation {
     /// [`InstallationError::InUse`] names the process that has it.
     pub async fn open(data_dir: &Path, settings: Option<Settings>) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
-        let kek = Arc::new(key(data_dir, data_dir.join(STATE_FILE).exists())?);
+        let kek = key(data_dir, data_dir.join(STATE_FILE).exists())?;
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
-        let core =
-            Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), kek, settings).await?;
-        Ok(Self { core, _lock: lock })
+        Self::assemble(lock, meta, store, kek, settings).await
     }
 }
 
 pub(crate) fn open_meta(data_dir: &Path) -> Result<Arc<Meta>, InstallationError> {
+    Ok(Arc::new(Meta::open(data_dir, &environment())?))
+}
+
+fn environment() -> Environment {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let environment =
-        Environment { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), boot: boot.trim().to_owned() };
-    Ok(Arc::new(Meta::open(data_dir, &environment)?))
+    Environment { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), boot: boot.trim().to_owned() }
 }
 
 pub(crate) fn open_store(data_dir: &Path) -> Result<DiskStore, InstallationError> {
@@ -111,17 +144,17 @@ pub(crate) fn open_store(data_dir: &Path) -> Result<DiskStore, InstallationError
 /// anew: it would open nothing.
 fn key(data_dir: &Path, has_state: bool) -> Result<KeyEncryptionKey, InstallationError> {
     let path = data_dir.join(KEY_FILE);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !has_state => {
-            let mut fresh = [0; KeyEncryptionKey::BYTES];
-            SystemEntropy.fill(&mut fresh);
-            write_secret(&path, &fresh).map_err(io("write the key", &path))?;
-            fresh.to_vec()
-        }
-        Err(error) => return Err(io("read the key", &path)(error)),
-    };
-    let bytes: [u8; KeyEncryptionKey::BYTES] = bytes.try_into().map_err(|_| InstallationError::Key(path))?;
+    if !has_state && !path.exists() {
+        let mut fresh = [0; KeyEncryptionKey::BYTES];
+        SystemEntropy.fill(&mut fresh);
+        write_secret(&path, &fresh).map_err(io("write the key", &path))?;
+    }
+    read_key(&path)
+}
+
+fn read_key(path: &Path) -> Result<KeyEncryptionKey, InstallationError> {
+    let bytes = std::fs::read(path).map_err(io("read the key", path))?;
+    let bytes: [u8; KeyEncryptionKey::BYTES] = bytes.try_into().map_err(|_| InstallationError::Key(path.to_owned()))?;
     Ok(KeyEncryptionKey::new(&bytes))
 }
 

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
-use crate::audit;
 use crate::app::{App, Front, correlation_seed};
+use crate::audit;
 use crate::authority::outbound::{Outbound, OutboundError};
 use crate::config::{AccessTarget, Config, TlsMode};
 use crate::installation::{Installation, InstallationError};
@@ -96,7 +96,7 @@ pub struct Logs {
 
 /// Starts a server within the present runtime.
 pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Running, ServeError> {
-    let installation = Installation::open(&config.server.data_dir, Some(Settings::from(config))).await?;
+    let installation = Installation::open_configured(config).await?;
     let core = Arc::clone(&installation.core);
     audit::output::open(&core, config, &metrics.log_lines_dropped).await?;
     let outbound = Outbound::new(&config.identity)?;
@@ -194,8 +194,8 @@ async fn settle_admin(core: &Core, config: &Config) -> Result<Option<String>, Se
         None if core.has_user(ADMIN) => Ok(None),
         None => {
             let password = BASE64_URL_SAFE_NO_PAD.encode(clock::random::<18>(&SystemEntropy));
-            core.put_user(ADMIN, &password, owner).await?;
-            Ok(Some(password))
+            // Of nodes that start together, the password of one holds.
+            Ok(core.make_user(ADMIN, &password, owner).await?.then_some(password))
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod challenge;
 pub mod content;
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod registry;
 pub mod repository;

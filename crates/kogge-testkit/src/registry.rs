@@ -15,6 +15,7 @@ use kogge_server::trace::Trace;
 use tempfile::TempDir;
 
 use crate::http::Client;
+use crate::postgres::Database;
 
 /// The administrator's password in tests.
 pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
@@ -25,6 +26,7 @@ pub struct TestRegistry {
     addr: SocketAddr,
     core: Arc<Core>,
     settings: String,
+    environment: Environment,
     running: Option<Running>,
     folder: Arc<TempDir>,
 }
@@ -38,10 +40,35 @@ impl TestRegistry {
     /// A new registry with the settings of a configuration file.
     pub async fn start_with(settings: &str) -> Self {
         let folder = Arc::new(TempDir::new().expect("a temporary folder"));
-        Self::open(folder, settings.to_owned()).await.expect("the registry starts")
+        let mut variables = vec![("KOGGE_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned())];
+        if on_postgres() {
+            let database = tokio::task::spawn_blocking(|| Server::shared().database()).await.expect("a database");
+            variables.extend(shared_settings(&database, folder.path()).expect("the key can be written"));
+            return Self::open(folder, settings.to_owned(), variables, Some(database)).await.expect("it starts");
+        }
+        Self::open(folder, settings.to_owned(), variables, None).await.expect("the registry starts")
+    }
+
+    /// A node of a region whose metadata lie in `database`. Nodes that name the same `store` have their blobs in common.
+    pub async fn start_node(database: &Database, store: &Path) -> Self {
+        let folder = Arc::new(TempDir::new().expect("a temporary folder"));
+        let settings = node_settings(database, store, folder.path()).expect("a node's folder is made");
+        Self::open(folder, settings).await.expect("the node starts")
+    }
+
+    /// As [`TestRegistry::start_node`], with no password configured for the administrator.
+    pub async fn start_founder(database: &Database, store: &Path) -> Self {
+        let folder = Arc::new(TempDir::new().expect("a temporary folder"));
+        let settings = node_settings(database, store, folder.path()).expect("a node's folder is made");
+        Self::open_in(folder, settings, Environment::default()).await.expect("the node starts")
     }
 
     async fn open(folder: Arc<TempDir>, settings: String) -> Result<Self> {
+        let environment = Environment::from([("KOGGE_ADMIN_PASSWORD", ADMIN_PASSWORD)]);
+        Self::open_in(folder, settings, environment).await
+    }
+
+    async fn open_in(folder: Arc<TempDir>, settings: String, environment: Environment) -> Result<Self> {
         let file = folder.path().join("kogge.toml");
         std::fs::write(&file, &settings).context("write the configuration")?;
         let args = ServeArgs {
@@ -50,12 +77,18 @@ impl TestRegistry {
             listen: vec!["127.0.0.1:0".to_owned()],
             ..ServeArgs::default()
         };
-        let environment = Environment::from([("KOGGE_ADMIN_PASSWORD", ADMIN_PASSWORD)]);
         let config = Config::load(&args, &environment).context("load the configuration")?;
         let logs = Logs { access: AccessLog::off(), trace: Trace::default() };
         let running = serve::start(&config, Metrics::new(route::NAMES, "test"), logs).await.context("start")?;
         let addr = *running.addresses.first().context("an address")?;
         Ok(Self { addr, core: Arc::clone(&running.core), settings, running: Some(running), folder })
+    }
+
+    /// Stops the registry.
+    pub async fn stop(mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
     }
 
     /// Stops the registry and starts it again on the same folder, at another port.
@@ -74,6 +107,11 @@ impl TestRegistry {
 
     pub fn admin_password(&self) -> &str {
         ADMIN_PASSWORD
+    }
+
+    /// The administrator's password, when this start made it.
+    pub fn made_password(&self) -> Option<&str> {
+        self.running.as_ref()?.made_password.as_deref()
     }
 
     /// The rules, for what has no public way in.
@@ -99,4 +137,16 @@ impl TestRegistry {
     pub fn anonymous(&self) -> Client {
         Client::new(self.addr)
     }
+}
+
+/// The settings of a node with `store` for its blobs, beside which the key lies that all nodes share.
+fn node_settings(database: &Database, store: &Path, folder: &Path) -> Result<String> {
+    let key = store.join("secret.key");
+    if !key.exists() {
+        std::fs::write(&key, [7; 32]).context("write the key")?;
+    }
+    std::fs::create_dir_all(store.join("blobs")).context("make the store")?;
+    std::fs::create_dir(folder.join("data")).context("make the data directory")?;
+    std::os::unix::fs::symlink(store.join("blobs"), folder.join("data/store")).context("share the store")?;
+    Ok(format!("[server]\nkey-file = '{}'\n[database]\nurl = '{}'\n", key.display(), database.url()))
 }

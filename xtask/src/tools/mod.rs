@@ -73,12 +73,27 @@ pub(crate) const BENCH: ToolSet = ToolSet {
     programs: &[("docker-registry", &["--version"]), ("nginx", &["-v"]), ("wrk", &[])],
 };
 
+/// The database of a region of several nodes.
+pub(crate) const DATABASE: ToolSet = ToolSet {
+    name: "database",
+    own: &["postgresql"],
+    newer: &[],
+    programs: &[
+        ("initdb", &["--version"]),
+        ("postgres", &["--version"]),
+        ("createdb", &["--version"]),
+        ("psql", &["--version"]),
+        ("pg_isready", &["--version"]),
+    ],
+};
+
 /// Makes sure of every set that the tests need.
 ///
 /// # Errors
 /// As [`ensure`].
 pub(crate) fn ensure_for_tests(root: &Path) -> Result<()> {
     ensure(root, &CLIENTS)?;
+    ensure(root, &DATABASE)?;
     python::ensure(root, &python::AZURE)
 }
 
@@ -181,14 +196,12 @@ fn write_wrappers(fresh: &Path, set: &ToolSet) -> Result<()> {
     fs::create_dir_all(&bin)?;
     let mut missing = Vec::new();
     for (name, _) in set.programs {
-        let places = ["usr/bin", "usr/sbin", "bin", "sbin"];
-        let unpacked = places.iter().map(|place| format!("{place}/{name}")).find(|file| {
-            let file = fresh.join("root").join(file);
-            file.is_file()
-        });
-        let target = match unpacked {
+        let target = match find_beneath(&fresh.join("root"), name) {
             Some(file) => format!("\"$here/root/{file}\""),
-            None => match shell::find_on_path(name) {
+            None => match shell::find_on_path(name).or_else(|| {
+                let file = find_beneath(Path::new("/"), name)?;
+                Some(Path::new("/").join(file))
+            }) {
                 Some(file) => format!("'{}'", file.display()),
                 None => {
                     missing.push(*name);
@@ -208,6 +221,14 @@ fn write_wrappers(fresh: &Path, set: &ToolSet) -> Result<()> {
         bail!("no package brought {}, and they are not on PATH: install them and run again", missing.join(", "));
     }
     Ok(())
+}
+
+/// The place of a program in the file system at `root`. Debian keeps each version of PostgreSQL in a folder of its own.
+fn find_beneath(root: &Path, name: &str) -> Option<String> {
+    let mut places: Vec<String> = ["usr/bin", "usr/sbin", "bin", "sbin"].map(str::to_owned).to_vec();
+    let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
+    places.splice(0..0, versions.map(|version| format!("usr/lib/postgresql/{}/bin", version.file_name().display())));
+    places.into_iter().map(|place| format!("{place}/{name}")).find(|file| root.join(file).is_file())
 }
 
 /// Writes a shell script that can be run.

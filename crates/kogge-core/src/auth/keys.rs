@@ -19,7 +19,7 @@ use crate::identity::principal::moment;
 use crate::seal::KeyEncryptionKey;
 
 /// Where the ring lies.
-const SETTING: &str = "token-signing-keys";
+pub(crate) const SETTING: &str = "token-signing-keys";
 /// Where versions before 0.2 kept their one key.
 const SETTING_OF_ONE: &str = "token-signing-key";
 
@@ -196,6 +196,14 @@ impl Core {
     pub async fn rotate_keys(&self) -> Result<Vec<KeyStory>> {
         self.rotate_keys_older_than(i64::MAX).await?;
         Ok(self.signing_keys())
+    }
+
+    /// Takes up the ring as it is kept, which another node may have changed.
+    pub(crate) fn take_up_keys(&self, sealed: &[u8]) -> Result<()> {
+        let opened = self.kek.open(SETTING, sealed).map_err(Error::internal)?;
+        let kept: Kept = serde_json::from_slice(&opened).map_err(Error::internal)?;
+        self.keys.0.store(Arc::new(kept.open()?));
+        Ok(())
     }
 
     /// Makes a new key when the one that signs is old enough.

@@ -282,7 +282,8 @@ async fn the_hint_comes_with_each_entry(bench: &Bench) {
     let mut hint = bench.meta.journal_hint();
     hint.mark_unchanged();
     bench.push_blob(&repository("app"), "one").await;
-    assert!(!hint.has_changed().expect("open"), "nothing was told");
+    // Where others write too, hints come late and more often than there are entries.
+    assert!(bench.meta.is_shared() || !hint.has_changed().expect("open"), "nothing was told");
     bench.put(&repository("app"), image(&["one"]), None).await;
     assert!(hint.has_changed().expect("open"));
 }

@@ -25,9 +25,9 @@ async fn lease(bench: &Bench, seconds: u64) -> Option<crate::Job> {
     bench.write(move |tx, _| tx.lease_job("sweep", until).map(Commit::quiet)).await
 }
 
-async fn finish(bench: &Bench, payload: &'static str, seconds: u64, error: Option<&'static str>) {
+async fn finish(bench: &Bench, job: crate::Job, payload: &'static str, seconds: u64, error: Option<&'static str>) {
     let due = bench.clock.now_us() + 1_000_000 * seconds as i64;
-    bench.write(move |tx, _| tx.finish_job("sweep", payload, due, error).map(Commit::quiet)).await;
+    bench.write(move |tx, _| tx.finish_job(&job, payload, due, error).map(Commit::quiet)).await;
 }
 
 async fn job(bench: &Bench) -> crate::JobRecord {
@@ -42,8 +42,16 @@ async fn a_job_is_leased_by_one(bench: &Bench) {
     assert!(job(bench).await.running);
     assert_eq!(lease(bench, 10).await, None, "somebody holds it");
     bench.clock.advance(Duration::from_secs(10));
-    assert!(lease(bench, 10).await.is_some(), "the lease is over");
-    finish(bench, "half way", 60, None).await;
+    let second = lease(bench, 10).await.expect("the lease is over");
+    finish(bench, first.clone(), "lost", 60, None).await;
+    assert!(job(bench).await.running, "who lost the lease ends nothing");
+    let until = bench.clock.now_us() + 20_000_000;
+    assert!(!bench.write(move |tx, _| tx.renew_lease(&first, until).map(Commit::quiet)).await, "it is lost");
+    let holder = second.clone();
+    assert!(bench.write(move |tx, _| tx.renew_lease(&holder, until).map(Commit::quiet)).await);
+    bench.clock.advance(Duration::from_secs(10));
+    assert_eq!(lease(bench, 10).await, None, "the lease was renewed");
+    finish(bench, second, "half way", 60, None).await;
     let done = job(bench).await;
     assert!(!done.running);
     assert_eq!((done.attempts, done.error, done.finished_at_us), (0, None, Some(bench.clock.now_us())));
@@ -57,14 +65,15 @@ async fn a_job_is_leased_by_one(bench: &Bench) {
 async fn a_failed_job_says_so(bench: &Bench) {
     bench.write(|tx, _| tx.ensure_job("sweep").map(Commit::quiet)).await;
     for attempts in 0..3 {
-        assert_eq!(lease(bench, 10).await.expect("due").attempts, attempts);
-        finish(bench, "", 5, Some("the disk is gone")).await;
+        let leased = lease(bench, 10).await.expect("due");
+        assert_eq!(leased.attempts, attempts);
+        finish(bench, leased, "", 5, Some("the disk is gone")).await;
         assert_eq!(job(bench).await.error.as_deref(), Some("the disk is gone"));
         bench.clock.advance(Duration::from_secs(5));
     }
     assert_eq!(job(bench).await.attempts, 3);
-    lease(bench, 10).await.expect("due");
-    finish(bench, "", 0, None).await;
+    let leased = lease(bench, 10).await.expect("due");
+    finish(bench, leased, "", 0, None).await;
     assert_eq!((job(bench).await.attempts, job(bench).await.error), (0, None));
 }
 
@@ -72,8 +81,8 @@ async fn leases_are_freed(bench: &Bench) {
     bench.write(|tx, _| tx.ensure_job("sweep").map(Commit::quiet)).await;
     lease(bench, 1_000).await.expect("due");
     bench.write(|tx, _| tx.free_leases().map(Commit::quiet)).await;
-    lease(bench, 1_000).await.expect("free again");
-    finish(bench, "", 1_000, None).await;
+    let leased = lease(bench, 1_000).await.expect("free again");
+    finish(bench, leased, "", 1_000, None).await;
     bench.write(|tx, _| tx.hasten_job("sweep").map(Commit::quiet)).await;
     lease(bench, 1_000).await.expect("hastened");
 }

@@ -16,6 +16,7 @@ const PORT_DEFAULT: u16 = 5000;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawServer {
     pub(super) data_dir: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
     pub(super) domain: Option<String>,
     pub(super) listen: Option<Vec<String>>,
     pub(super) region: Option<String>,
@@ -32,6 +33,10 @@ pub(super) struct RawServer {
 pub struct Server {
     /// Folder that holds everything the registry keeps. Default `./kogge-data`.
     pub data_dir: PathBuf,
+    /// File of 32 bytes, the key that seals secrets. Default: `secret.key` in the data directory, made on the first
+    /// start. One that is named here must be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
     /// Login servers are `<registry>.<domain>`; the bare domain is the default registry. Default `localhost`.
     pub domain: String,
     /// Addresses to listen on; port 0 picks a free one. Default `127.0.0.1:5000`.
@@ -96,6 +101,7 @@ impl Server {
     pub(super) fn check(raw: RawServer, problems: &mut Problems) -> Self {
         let server = Self {
             data_dir: raw.data_dir.unwrap_or_else(|| "./kogge-data".into()),
+            key_file: raw.key_file,
             domain: domain(raw.domain, problems),
             listen: listen(raw.listen, problems),
             region: region(raw.region, problems),

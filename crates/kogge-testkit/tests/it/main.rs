@@ -6,4 +6,5 @@ mod clients;
 mod conformance;
 mod crash;
 mod edge;
+mod nodes;
 mod upgrade;

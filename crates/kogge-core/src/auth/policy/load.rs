@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kogge_meta::{Commit, Credential, CredentialKind, Event, PrincipalKind, Registry, Resource, Snapshot, Tx};
+use kogge_meta::{Commit, Credential, CredentialKind, Entry, Event, PrincipalKind, Registry, Resource, Snapshot, Tx};
 use kogge_types::{RegistryId, RegistryName, ResourceId};
 use serde_json::Value;
 
@@ -145,7 +145,8 @@ impl Reader<'_> {
     /// The admin user's passwords, which are stored sealed because the management API shows them.
     fn admin_user(&self, registry: RegistryId, held: &[Credential]) -> Secrets {
         let sealed = held.iter().filter(|credential| credential.kind == CredentialKind::Sealed);
-        let opened = sealed.filter_map(|credential| self.kek.open(&admin_user_purpose(registry), &credential.value).ok());
+        let opened =
+            sealed.filter_map(|credential| self.kek.open(&admin_user_purpose(registry), &credential.value).ok());
         Secrets(opened.map(|password| Secret::of(&password, None)).collect())
     }
 
@@ -278,7 +279,11 @@ fn custom_role(resource: &Resource) -> Option<RoleDefinition> {
         description: text(resource, "properties.description").unwrap_or_default().to_owned(),
         built_in: false,
         permissions: permissions.collect::<Option<_>>()?,
-        assignable_scopes: scopes.into_iter().flatten().filter_map(|scope| scope.as_str().map(ToOwned::to_owned)).collect(),
+        assignable_scopes: scopes
+            .into_iter()
+            .flatten()
+            .filter_map(|scope| scope.as_str().map(ToOwned::to_owned))
+            .collect(),
     })
 }
 
@@ -316,12 +321,23 @@ impl Core {
                 Ok::<_, Error>(commit.map(|value| (value, reload)))
             })
             .await?;
-        match reload {
-            Reload::Nothing => {}
-            Reload::Tokens(tokens) => self.reload_tokens(tokens).await?,
-            Reload::Everything => self.reload_policy().await?,
-        }
+        self.reload(reload).await?;
         Ok(value)
+    }
+
+    async fn reload(&self, reload: Reload) -> Result<()> {
+        match reload {
+            Reload::Nothing => Ok(()),
+            Reload::Tokens(tokens) => self.reload_tokens(tokens).await,
+            Reload::Everything => self.reload_policy().await,
+        }
+    }
+
+    /// Makes the policy as new as `entries` of the journal are.
+    pub(crate) async fn reload_after(&self, entries: &[Entry]) -> Result<()> {
+        let policy = Arc::clone(&self.policy.load());
+        let events = entries.iter().map(|entry| &entry.event);
+        self.reload(Reload::after(events, |id| policy.tokens.tokens.contains_key(id))).await
     }
 
     /// Runs `read` on a consistent view of the metadata.
