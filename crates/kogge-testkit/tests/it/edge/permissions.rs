@@ -4,6 +4,7 @@
 
 mod conditions;
 mod openness;
+mod operations;
 mod roles;
 mod tokens;
 
