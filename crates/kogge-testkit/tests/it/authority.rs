@@ -4,6 +4,7 @@ mod grants;
 mod hosts;
 mod outside;
 mod pages;
+mod routes;
 mod verbs;
 
 use base64::Engine;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kogge_meta::{Commit, Credential, CredentialKind, Event, PrincipalKind, Registry, Resource, Snapshot, Tx};
 use kogge_types::{RegistryId, RegistryName, ResourceId};
@@ -145,7 +146,8 @@ impl Reader<'_> {
     /// The admin user's passwords, which are stored sealed because the management API shows them.
     fn admin_user(&self, registry: RegistryId, held: &[Credential]) -> Secrets {
         let sealed = held.iter().filter(|credential| credential.kind == CredentialKind::Sealed);
-        let opened = sealed.filter_map(|credential| self.kek.open(&admin_user_purpose(registry), &credential.value).ok());
+        let opened =
+            sealed.filter_map(|credential| self.kek.open(&admin_user_purpose(registry), &credential.value).ok());
         Secrets(opened.map(|password| Secret::of(&password, None)).collect())
     }
 
@@ -278,7 +280,11 @@ fn custom_role(resource: &Resource) -> Option<RoleDefinition> {
         description: text(resource, "properties.description").unwrap_or_default().to_owned(),
         built_in: false,
         permissions: permissions.collect::<Option<_>>()?,
-        assignable_scopes: scopes.into_iter().flatten().filter_map(|scope| scope.as_str().map(ToOwned::to_owned)).collect(),
+        assignable_scopes: scopes
+            .into_iter()
+            .flatten()
+            .filter_map(|scope| scope.as_str().map(ToOwned::to_owned))
+            .collect(),
     })
 }
 
@@ -333,12 +339,19 @@ impl Core {
         self.meta.read(read).await
     }
 
-    /// Makes what was committed last the policy in force.
+    /// Makes what was committed last the policy in force. Of many who ask at once, one reads for all.
     pub(crate) async fn reload_policy(&self) -> Result<()> {
-        let _loading = self.policy.loading.lock().await;
+        let turn = self.policy.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut served = self.policy.loading.lock().await;
+        if *served >= turn {
+            // Read by another, after what this one committed.
+            return Ok(());
+        }
+        let asked = self.policy.asked.load(Ordering::Acquire);
         let (anonymous_pull, kek) = (self.settings.anonymous_pull, Arc::clone(&self.kek));
         let policy = self.meta.read(move |snapshot| Reader { snapshot, kek: &kek, anonymous_pull }.policy()).await?;
         self.policy.policy.store(Arc::new(policy));
+        *served = asked;
         Ok(())
     }
 

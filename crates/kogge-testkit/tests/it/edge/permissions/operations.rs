@@ -54,7 +54,7 @@ impl Target {
             target.world.put(&target.path(operation, &target.registry()), target.body(name)).await;
         }
         let elsewhere = target.world.group("elsewhere");
-        target.world.put(&elsewhere, json!({ "location": "local" })).await;
+        target.world.put(&elsewhere, json!({ "location": "home" })).await;
         let sibling = format!("{elsewhere}/providers/Microsoft.ContainerRegistry/registries/sibling");
         target.world.put(&sibling, target.body("Registries_CreateOrUpdate")).await;
         target
@@ -78,7 +78,7 @@ impl Target {
             "{registryName}" => "myreg".to_owned(),
             "{scopeMapName}" => "pulls".to_owned(),
             "{tokenName}" => "robot".to_owned(),
-            "{replicationName}" => "local".to_owned(),
+            "{replicationName}" => "home".to_owned(),
             "{roleDefinitionId}" => ROLE.to_owned(),
             "{roleAssignmentName}" => ASSIGNMENT.to_owned(),
             "{resourceProviderNamespace}" => "Microsoft.ContainerRegistry".to_owned(),
@@ -95,9 +95,9 @@ impl Target {
     /// A body that the operation takes.
     fn body(&self, operation: &str) -> Value {
         match operation {
-            "ResourceGroups_CreateOrUpdate" => json!({ "location": "local" }),
+            "ResourceGroups_CreateOrUpdate" => json!({ "location": "home" }),
             "Registries_CreateOrUpdate" => {
-                json!({ "location": "local", "sku": { "name": "Premium" }, "properties": { "adminUserEnabled": true } })
+                json!({ "location": "home", "sku": { "name": "Premium" }, "properties": { "adminUserEnabled": true } })
             }
             "Registries_CheckNameAvailability" => {
                 json!({ "name": "another", "type": "Microsoft.ContainerRegistry/registries" })
@@ -106,7 +106,7 @@ impl Target {
             "Registries_GenerateCredentials" => json!({ "tokenId": format!("{}/tokens/robot", self.registry()) }),
             "ScopeMaps_CreateOrUpdate" => json!({ "properties": { "actions": ["repositories/*/content/read"] } }),
             "Tokens_CreateOrUpdate" => json!({ "properties": { "scopeMapId": self.scope_map() } }),
-            "Replications_CreateOrUpdate" => json!({ "location": "local" }),
+            "Replications_CreateOrUpdate" => json!({ "location": "home" }),
             "RoleDefinitions_CreateOrUpdate" => {
                 definition("puller", &self.registry(), &["Microsoft.ContainerRegistry/registries/pull/read"], &[])
             }
@@ -260,7 +260,7 @@ async fn exactly_the_declared_right_is_what_each_operation_takes() {
         };
         // Rights are not given on roles and assignments, but on what these are about, nor on what is built in.
         let scope = scope.split("/providers/Microsoft.Authorization").next().unwrap_or_default();
-        let scope = scope.trim_end_matches("/replications/local").trim_end_matches('/');
+        let scope = scope.trim_end_matches("/replications/home").trim_end_matches('/');
         let role = target.define(EXACT, &[action], &[]).await;
         let assignment = target.world.assign(&role, exact_id, scope, None).await;
         let reply = target.try_as(&exact, operation, &path).await;
