@@ -111,6 +111,7 @@ async fn an_upload_never_grows_beyond_a_quota() {
     let bench = bench().await;
     set_quotas(&bench, json!([{ "repositories": "*", "bytes": 5_000 }, { "repositories": "team/*", "bytes": 1_000 }]))
         .await;
+    assert_eq!(held(&bench, "team/*").await, 0);
     let content = [7; 6_000];
     for (repository, most) in [("team/app", 1_000), ("app", 5_000)] {
         let target = bench.target(repository);

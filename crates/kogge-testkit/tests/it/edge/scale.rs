@@ -184,7 +184,7 @@ async fn thousands_are_listed_in_pages_at_constant_memory() {
     fs::write(format!("/proc/{}/clear_refs", process.pid()), "5").expect("the peak is counted anew");
     let began_kib = counter(&process, "status", "VmRSS:");
     for (path, count) in &listings {
-        for top in [Some(7), None, Some(1_000)] {
+        for top in [None, Some(7), Some(1_000)] {
             let walk = walk(&process, &owner, path, top).await;
             let page = top.unwrap_or(kogge_types::limits::PAGE_RESOURCES_DEFAULT);
             println!(
@@ -194,6 +194,7 @@ async fn thousands_are_listed_in_pages_at_constant_memory() {
                 walk.read_max
             );
             assert_eq!((walk.ids.len(), walk.pages), (*count, count.div_ceil(page)), "{path}");
+            println!("{} KiB", counter(&process, "status", "VmHWM:"));
             assert!(walk.read_max <= (page as u64 + 100) * READ_BYTES_MAX, "{path}: {} bytes read", walk.read_max);
         }
     }

@@ -41,18 +41,18 @@ async fn the_admin_user_may_everything_while_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn anybody_pulls_from_what_is_open_and_nothing_else() {
+async fn anybody_pulls_and_lists_what_is_open_and_nothing_else() {
     let world = World::start().await;
     world.put(&world.path("other"), json!({ "location": "local", "sku": { "name": "Premium" } })).await;
     let anonymous = world.registry.anonymous();
-    // What is set, and what anybody may do at two repositories.
+    // What is set, and what anybody may do at two repositories. What is open is listed, wherever one asks.
     let table = [
-        (json!({ "anonymousPullEnabled": true }), "pr", "pr"),
+        (json!({ "anonymousPullEnabled": true }), "prc", "prc"),
         (json!({ "anonymousPullEnabled": false }), "", ""),
-        (json!({ "anonymousPullRepositories": ["public/*"] }), "pr", ""),
-        (json!({ "anonymousPullRepositories": ["public/app", "team/app"] }), "pr", "pr"),
-        (json!({ "anonymousPullEnabled": true, "anonymousPullRepositories": ["nothing"] }), "pr", "pr"),
-        (json!({ "anonymousPullEnabled": false, "anonymousPullRepositories": ["*"] }), "pr", "pr"),
+        (json!({ "anonymousPullRepositories": ["public/*"] }), "prc", "c"),
+        (json!({ "anonymousPullRepositories": ["public/app", "team/app"] }), "prc", "prc"),
+        (json!({ "anonymousPullEnabled": true, "anonymousPullRepositories": ["nothing"] }), "prc", "prc"),
+        (json!({ "anonymousPullEnabled": false, "anonymousPullRepositories": ["*"] }), "prc", "prc"),
         (json!({ "anonymousPullRepositories": [] }), "", ""),
     ];
     let (stranger, _) = world.user("stranger").await;
