@@ -143,6 +143,8 @@ pub(crate) fn tell(recorder: &Recorder, told: &Told<'_>) {
         status: told.status,
     };
     match told.operation {
+        // A token for nobody is no login, and anybody could fill the audit with them. What it is used for is told.
+        Operation::GetToken | Operation::PostToken if told.identity.is_empty() && told.refused.is_none() => {}
         Operation::GetToken | Operation::PostToken | Operation::Exchange => {
             let event = LoginEvent { request, jwt_id: told.jwt_id, refused: told.refused };
             recorder.record(&Event::Login(event));

@@ -72,6 +72,9 @@ fn the_document_is_well_formed() {
             "{place}: {kind}"
         );
         assert_eq!(kind == "array", object.contains_key("items"), "{place}");
+        let longest = object.get("maxLength").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let default = object.get("default").and_then(Value::as_str).unwrap_or_default();
+        assert!(default.len() as u64 <= longest, "{place}: the default does not fit");
         if let Some(required) = object.get("required") {
             let required = required.as_array().unwrap_or_else(|| panic!("{place}: {required}"));
             let known = |name: &Value| object["properties"].get(name.as_str().unwrap_or_default()).is_some();

@@ -14,7 +14,7 @@ mod metadata_locks;
 mod mutations;
 mod names;
 mod network_rules;
-mod permissions;
+pub(crate) mod permissions;
 mod proxies;
 mod quotas;
 mod ranges;

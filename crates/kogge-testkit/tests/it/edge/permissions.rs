@@ -98,7 +98,7 @@ impl World {
     }
 }
 
-pub(super) async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Reply {
+pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Reply {
     let sign = if path.contains('?') { '&' } else { '?' };
     let request = client.request(method, format!("{path}{sign}api-version=2025-11-01"));
     let request = request.header("content-type", "application/json");
@@ -111,7 +111,7 @@ async fn management(registry: &TestRegistry, name: &str, password: &str) -> Clie
 }
 
 /// The same by way of `client`, of a deployment with this domain.
-pub(super) async fn management_by(client: &Client, name: &str, password: &str, domain: &str) -> Client {
+pub(crate) async fn management_by(client: &Client, name: &str, password: &str, domain: &str) -> Client {
     let scope = format!("https://management.{domain}/.default");
     let fields = [
         ("grant_type", "password"),
