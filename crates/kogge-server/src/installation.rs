@@ -10,7 +10,7 @@ use kogge_core::seal::KeyEncryptionKey;
 use kogge_core::{Core, Settings, SystemEntropy};
 use kogge_meta::{Environment, Meta, STATE_FILE};
 use kogge_store::DiskStore;
-use kogge_types::{Entropy, SystemClock};
+use kogge_types::{Clock, Entropy, SystemClock};
 use rustix::fs::{FlockOperation, flock};
 
 /// The file whose lock says that somebody uses the data directory, and who.
@@ -87,11 +87,22 @@ impl Installation {
     /// # Errors
     /// [`InstallationError::InUse`] names the process that has it.
     pub async fn open(data_dir: &Path, settings: Option<Settings>) -> Result<Self, InstallationError> {
+        Self::open_by(data_dir, settings, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`Installation::open`].
+    pub async fn open_by(
+        data_dir: &Path,
+        settings: Option<Settings>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
         let kek = Arc::new(key(data_dir, data_dir.join(STATE_FILE).exists())?);
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
-        let core =
-            Core::open(meta, Arc::new(store), Arc::new(SystemClock), Arc::new(SystemEntropy), kek, settings).await?;
+        let core = Core::open(meta, Arc::new(store), clock, Arc::new(SystemEntropy), kek, settings).await?;
         Ok(Self { core, _lock: lock })
     }
 }

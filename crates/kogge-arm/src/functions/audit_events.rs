@@ -55,7 +55,7 @@ async fn list(call: &Call<'_>) -> Result<Reply> {
         let (holder, name) = (call.route.holder.clone(), registry.to_owned());
         let made_at_us = call.read(move |snapshot| made_at(snapshot, &holder, &name)).await?;
         // An earlier registry may have had the name: what happened there is not this one's to show.
-        query.from_us = query.from_us.max(made_at_us);
+        query.ended_from_us = made_at_us;
     }
     query.registry = Some(registry.to_owned()).filter(|registry| !registry.is_empty());
     query.limit = call.query.top.min(limits::AUDIT_PAGE_EVENTS_MAX);

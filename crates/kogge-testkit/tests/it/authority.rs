@@ -1,5 +1,6 @@
 //! The authority as clients see it.
 
+mod attacks;
 mod grants;
 mod hosts;
 mod outside;

@@ -8,6 +8,7 @@ mod credentials;
 mod health;
 mod login;
 mod network;
+mod people;
 mod registries;
 mod repositories;
 mod roles;
