@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use http::StatusCode;
 use kogge_meta::{Resource, Snapshot};
 use kogge_types::limits;
 use serde_json::{Map, Value, json};
@@ -72,8 +73,16 @@ impl Call<'_> {
     ) -> Result<Reply> {
         let Query { top, after, .. } = self.query.clone();
         let (holder, asker) = (self.route.holder.clone(), self.asker());
+        // Nobody was asked for a right: who may not see the holder gets the answer of an empty one.
+        let open = self.route.operation.lists_across() || self.route.operation.action().is_none();
+        let hidden = open && !asker.may(&format!("{}/read", RESOURCE_GROUP.name), &holder);
         let page = self.read(move |snapshot| {
-            let within = spelled(snapshot, &holder)?.to_lowercase();
+            let within = match spelled(snapshot, &holder) {
+                Err(error) if hidden && error.status == StatusCode::NOT_FOUND => {
+                    return Ok(Page { value: Vec::new(), last: None });
+                }
+                holder => holder?.to_lowercase(),
+            };
             Listing { asker, within, of_holder, selection, after, top }.read(snapshot, &types)
         });
         let page = page.await?;

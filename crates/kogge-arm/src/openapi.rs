@@ -21,7 +21,11 @@ pub fn document(version: &str) -> Value {
         "openapi": "3.0.3",
         "info": { "title": "Kogge management API", "version": version },
         "paths": paths,
-        "components": { "schemas": schemas },
+        "security": [{ "token": [] }],
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+        },
     })
 }
 
@@ -39,6 +43,9 @@ fn describe(operation: &Operation) -> Value {
         "parameters": parameters,
         "responses": responses(operation),
     });
+    if !operation.needs_login() {
+        described["security"] = json!([]);
+    }
     if let Some(action) = operation.action() {
         described["x-kogge-action"] = json!(action);
     }
@@ -189,3 +196,6 @@ fn error() -> Value {
         "details": { "type": "array", "items": { "type": "object" } },
     } } } })
 }
+
+#[cfg(test)]
+mod tests;

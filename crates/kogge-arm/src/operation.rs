@@ -144,8 +144,14 @@ impl Operation {
         }
     }
 
-    /// Whether it lists what several holders have, each with rights of its own.
-    pub(crate) fn lists_across(&self) -> bool {
+    /// Whether callers must say who they are.
+    pub fn needs_login(&self) -> bool {
+        self.right != Right::Anonymous
+    }
+
+    /// Whether it lists what several holders have, each with rights of its own: whoever has logged in is answered, with
+    /// what he may read.
+    pub fn lists_across(&self) -> bool {
         match self.does {
             Does::Verb(ty, Verb::List) => !matches!(ty.holder, Holder::Resource(_)),
             Does::Verb(_, Verb::ListBySubscription) => true,

@@ -34,7 +34,7 @@ pub async fn respond(core: &Arc<Core>, deployment: &Arc<Deployment>, request: Re
 
 async fn answer(core: &Arc<Core>, deployment: &Arc<Deployment>, request: &Request<'_>, route: &Route) -> Result<Reply> {
     admit(core, request, route)?;
-    let subscription = route.parameter("subscriptionId");
+    let subscription = subscription_of(&route.scope);
     if !subscription.is_empty() && !subscription.eq_ignore_ascii_case(&deployment.subscription) {
         let message = format!("The subscription '{subscription}' could not be found.");
         return Err(ArmError::not_found("SubscriptionNotFound", message));
@@ -52,6 +52,14 @@ async fn answer(core: &Arc<Core>, deployment: &Arc<Deployment>, request: &Reques
         Does::Function(function) => (function.handler)(&call).await,
         Does::ListNone => call.list_none().await,
         Does::Refuse(later) => Err(later.refusal()),
+    }
+}
+
+/// The subscription that a path lies in, also where the path is a scope's; empty for what lies in none.
+fn subscription_of(scope: &str) -> &str {
+    match scope.strip_prefix("/subscriptions/") {
+        Some(path) => path.split('/').next().unwrap_or_default(),
+        None => "",
     }
 }
 

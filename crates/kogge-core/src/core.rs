@@ -191,6 +191,13 @@ impl Core {
         &self.settings
     }
 
+    /// What all nodes have under `name`: the first value that any of them gives, sealed in the database.
+    pub async fn settle_secret(&self, name: &'static str, value: &[u8]) -> Result<Vec<u8>> {
+        let sealed = self.kek.seal(self.entropy.as_ref(), name, value);
+        let kept = self.meta.write(move |tx| tx.settle_setting(name, &sealed).map(Commit::quiet)).await?;
+        self.kek.open(name, &kept).map_err(Error::internal)
+    }
+
     /// Proves that metadata and blob store answer and take writes.
     pub async fn probe(&self) -> Result<()> {
         self.meta.write(|_| Ok::<_, Error>(Commit::quiet(()))).await?;

@@ -116,9 +116,7 @@ impl Core {
             })
             .await?;
         if place.keys != keys {
-            if let Some(sealed) = &keys {
-                self.take_up_keys(sealed)?;
-            }
+            self.take_up_keys().await?;
             place.keys = keys;
         }
         // Entries are without gaps: fewer than there should be were pruned, or are too many for one look.

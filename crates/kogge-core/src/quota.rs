@@ -11,6 +11,7 @@ use kogge_types::{RepositoryName, RepositoryPattern, limits};
 use serde_json::Value;
 
 pub(crate) use book::UsageBook;
+pub(crate) use measure::Ceiling;
 pub use measure::{QuotaUsage, RegistryUsage};
 
 /// A bound on what the repositories of a pattern hold together.

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::gc::Counters;
 use crate::hashing::Hashing;
 use crate::lock;
+use crate::quota::Ceiling;
 use crate::session::Busy;
 
 /// Why a request's body ended early.
@@ -60,6 +61,8 @@ struct Writing {
     record: UploadRecord,
     hasher: Hasher,
     writer: Box<dyn UploadWriter>,
+    /// What a blob of the repository can have at most.
+    ceiling: Ceiling,
     /// The session is not idle while this lives.
     busy: Busy,
 }
@@ -236,7 +239,7 @@ impl Core {
             bytes => self.store.resume(id, bytes, &record.store_state).await,
         };
         match opened {
-            Ok(writer) => Ok(Writing { record, hasher, writer, busy }),
+            Ok(writer) => Ok(Writing { record, hasher, writer, ceiling: self.ceiling(target), busy }),
             // Lost with the machine: the client begins again.
             Err(StoreError::TooShort { .. } | StoreError::NotFound) => {
                 self.forget_upload(id).await?;
@@ -247,7 +250,7 @@ impl Core {
     }
 
     async fn pause_upload(&self, writing: Writing) -> Result<()> {
-        let Writing { mut record, hasher, writer, busy: _busy } = writing;
+        let Writing { mut record, hasher, writer, busy: _busy, .. } = writing;
         record.store_state = writer.pause().await?;
         record.hash_state = hasher.save();
         record.algorithm = hasher.algorithm();
@@ -255,7 +258,7 @@ impl Core {
     }
 
     async fn commit_upload(&self, target: &Target, writing: Writing, digest: &Digest) -> Result<Committed> {
-        let Writing { record, hasher, mut writer, busy: _busy } = writing;
+        let Writing { record, hasher, mut writer, busy: _busy, .. } = writing;
         let found = if hasher.algorithm() == digest.algorithm() {
             hasher.finish()
         } else {
@@ -351,6 +354,7 @@ impl Writing {
             if end > limits::BLOB_BYTES_MAX {
                 return Err(Error::of(Code::BlobTooLarge));
             }
+            self.ceiling.check(end)?;
             if window.is_some_and(|window| end > window.last.saturating_add(1)) {
                 return Err(Error::new(Code::SizeInvalid, "the body is longer than its Content-Range"));
             }

@@ -1,5 +1,7 @@
 //! The journal: every change that a user can observe, in commit order, and the cursors of those who follow it.
 
+use std::ops::Range;
+
 use kogge_types::Stamp;
 
 use crate::change::{Change, Event};
@@ -34,8 +36,8 @@ pub(crate) fn head(snapshot: &Snapshot<'_>) -> Result<Head> {
 }
 
 /// The last statements of a write: takes as many sequence numbers as there are changes, and writes their rows.
-/// The lock on the head's row makes the order of sequences that of commits, on any engine.
-pub(crate) fn append(tx: &Tx<'_>, changes: &[Change]) -> Result<()> {
+/// The lock on the head's row makes the order of sequences that of commits, on any engine. Returns the sequences taken.
+pub(crate) fn append(tx: &Tx<'_>, changes: &[Change]) -> Result<Range<i64>> {
     let count = changes.len() as i64;
     let last = tx.query_first(
         "UPDATE journal_head SET seq = seq + ?1, stamp = CASE WHEN stamp < ?2 THEN ?2 ELSE stamp END WHERE id = 1 RETURNING seq",
@@ -50,7 +52,7 @@ pub(crate) fn append(tx: &Tx<'_>, changes: &[Change]) -> Result<()> {
             values![seq, OWN_ORIGIN, *stamp, tx.now_us(), event.as_str()],
         )?;
     }
-    Ok(())
+    Ok(first..first + count)
 }
 
 impl Snapshot<'_> {

@@ -1,7 +1,9 @@
 //! The metadata of one installation: what is read and written, whatever engine is below.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kogge_types::{Clock, Digest, Entropy, OriginId, Reference, RepositoryName, clock};
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use crate::engine::Engine;
 use crate::error::{MetaError, Result};
 use crate::manifest::StoredManifest;
 use crate::postgres::{Listener, Postgres, Purpose, Target};
+use crate::queue::Committed;
 use crate::repository::RegistryKey;
 use crate::schema;
 use crate::sql::{Link, Snapshot, Tx};
@@ -37,7 +40,36 @@ pub struct Meta {
     /// `None` where other processes write too: what was read is then asked for again.
     cache: Option<Arc<RecordCache>>,
     journal: watch::Receiver<u64>,
+    /// What this process wrote, where others write too.
+    own: Option<Arc<OwnWrites>>,
     _listener: Option<Listener>,
+}
+
+/// The sequences of the journal's entries that this process wrote last.
+#[derive(Debug, Default)]
+struct OwnWrites(Mutex<VecDeque<Range<i64>>>);
+
+/// Batches that are remembered.
+const OWN_WRITES_MAX: usize = 65_536;
+
+impl OwnWrites {
+    fn ranges(&self) -> MutexGuard<'_, VecDeque<Range<i64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, written: Range<i64>) {
+        let mut ranges = self.ranges();
+        if ranges.len() == OWN_WRITES_MAX {
+            ranges.pop_front();
+        }
+        ranges.push_back(written);
+    }
+
+    fn contains(&self, seq: i64) -> bool {
+        let ranges = self.ranges();
+        let found = ranges.partition_point(|range| range.end <= seq);
+        ranges.get(found).is_some_and(|range| range.contains(&seq))
+    }
 }
 
 /// What an installation is made with.
@@ -61,9 +93,9 @@ impl Meta {
         let cache = Arc::new(RecordCache::new());
         let (hint, journal) = watch::channel(0);
         let forget = Arc::clone(&cache);
-        let after_commit = Box::new(move |touched: &[_], journalled: bool| {
-            forget.forget(touched);
-            if journalled {
+        let after_commit = Box::new(move |committed: &Committed| {
+            forget.forget(&committed.touched);
+            if !committed.written.is_empty() {
                 hint.send_modify(|commits| *commits += 1);
             }
         });
@@ -83,10 +115,10 @@ impl Meta {
             Arc::clone(clock),
             READERS,
             schema::prepare_sessions,
-            Box::new(|_, _| {}),
+            Box::new(|_| {}),
         )?;
         let (state, sessions) = (Engine::Sqlite(state), Engine::Sqlite(sessions));
-        Ok(Self { state, sessions, cache: Some(cache), journal, _listener: None })
+        Ok(Self { state, sessions, cache: Some(cache), journal, own: None, _listener: None })
     }
 
     /// Opens the metadata in the PostgreSQL database that `url` names, making or migrating it as needed. Any number of
@@ -109,21 +141,29 @@ impl Meta {
         let (hint, journal) = watch::channel(0);
         let heard = hint.clone();
         let listener = Listener::start(target, move || heard.send_modify(|commits| *commits += 1))?;
-        let after_commit = Box::new(move |_: &[_], journalled: bool| {
-            if journalled {
+        let own = Arc::new(OwnWrites::default());
+        let noted = Arc::clone(&own);
+        let after_commit = Box::new(move |committed: &Committed| {
+            if !committed.written.is_empty() {
+                noted.note(committed.written.clone());
                 hint.send_modify(|commits| *commits += 1);
             }
         });
         let state = Postgres::open(target, Purpose::State, Arc::clone(clock), SHARED_READERS, after_commit)?;
-        let quiet = Box::new(|_: &[_], _| {});
+        let quiet = Box::new(|_: &Committed| {});
         let sessions = Postgres::open(target, Purpose::Sessions, Arc::clone(clock), SHARED_SESSION_READERS, quiet)?;
         let (state, sessions) = (Engine::Postgres(state), Engine::Postgres(sessions));
-        Ok(Self { state, sessions, cache: None, journal, _listener: Some(listener) })
+        Ok(Self { state, sessions, cache: None, journal, own: Some(own), _listener: Some(listener) })
     }
 
     /// Whether other processes may have the same metadata open.
     pub fn is_shared(&self) -> bool {
         self.cache.is_none()
+    }
+
+    /// Whether this process wrote the journal's entry `seq`, a short while ago at most.
+    pub fn wrote(&self, seq: i64) -> bool {
+        self.own.as_ref().is_none_or(|own| own.contains(seq))
     }
 
     /// Runs `read` on a consistent view of the state.

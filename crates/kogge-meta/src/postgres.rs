@@ -23,10 +23,10 @@ pub(crate) use listener::Listener;
 use session::Session;
 pub(crate) use session::Target;
 
-use crate::change::{Commit, Touched};
+use crate::change::Commit;
 use crate::error::{MetaError, Result};
 use crate::journal;
-use crate::queue::{self, AfterCommit, Job, Queue, Waiting};
+use crate::queue::{self, AfterCommit, Committed, Job, Queue, Waiting};
 use crate::sql::{Link, Snapshot, Tx};
 
 /// What a set of connections writes.
@@ -145,7 +145,7 @@ impl Writer {
         queue::serve(waiting, after_commit, |batch| self.commit(batch));
     }
 
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(Vec<Touched>, bool)> {
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Committed> {
         let begin = match self.purpose {
             Purpose::State => "BEGIN; SELECT seq FROM journal_head WHERE id = 1 FOR UPDATE",
             Purpose::Sessions => "BEGIN; SET LOCAL synchronous_commit = off",
@@ -162,12 +162,12 @@ impl Writer {
         committed
     }
 
-    fn run_batch(&self, connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(Vec<Touched>, bool)> {
+    fn run_batch(&self, connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<Committed> {
         let link = Link::Postgres(connection);
         let journalled = self.purpose == Purpose::State;
         let head = if journalled { journal::head(&Snapshot::new(link))?.stamp } else { Stamp::default() };
         let mut tx = Tx::new(link, self.clock.now_us(), head);
-        let mut entries = Vec::new();
+        let (mut entries, mut written) = (Vec::new(), 0..0);
         for job in batch {
             let touched_before = tx.touched.len();
             connection.batch("SAVEPOINT write")?;
@@ -182,7 +182,7 @@ impl Writer {
         }
         // A stamp that was given is never given again, also when no entry tells of it.
         if !entries.is_empty() || tx.stamp() > head {
-            journal::append(&tx, &entries)?;
+            written = journal::append(&tx, &entries)?;
         }
         let touched = std::mem::take(&mut tx.touched);
         drop(tx);
@@ -191,7 +191,7 @@ impl Writer {
             // A hint for other nodes, outside the transaction: without it they look by themselves a little later.
             let _ = connection.batch(listener::NOTIFY);
         }
-        Ok((touched, !entries.is_empty()))
+        Ok(Committed { touched, written })
     }
 }
 

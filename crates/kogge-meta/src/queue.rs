@@ -1,5 +1,6 @@
 //! Writes that wait for their turn: an engine takes them in batches, runs each, and answers all when their fate is known.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kogge_types::limits;
@@ -9,9 +10,16 @@ use crate::change::{Change, Commit, Touched};
 use crate::error::{MetaError, Result};
 use crate::sql::Tx;
 
-/// Told of each batch after its commit and before its writers are answered: what became stale, and whether the journal
-/// grew.
-pub(crate) type AfterCommit = Box<dyn Fn(&[Touched], bool) + Send>;
+/// What a batch has done.
+pub(crate) struct Committed {
+    /// What became stale.
+    pub(crate) touched: Vec<Touched>,
+    /// The sequences of its entries in the journal.
+    pub(crate) written: Range<i64>,
+}
+
+/// Told of each batch after its commit and before its writers are answered.
+pub(crate) type AfterCommit = Box<dyn Fn(&Committed) + Send>;
 
 /// One waiting write, its types erased.
 pub(crate) trait Job: Send {
@@ -51,13 +59,13 @@ impl Queue {
 pub(crate) fn serve(
     mut waiting: Waiting,
     after_commit: &AfterCommit,
-    mut commit: impl FnMut(&mut [Box<dyn Job>]) -> Result<(Vec<Touched>, bool)>,
+    mut commit: impl FnMut(&mut [Box<dyn Job>]) -> Result<Committed>,
 ) {
     let mut batch = Vec::new();
     while waiting.blocking_recv_many(&mut batch, limits::WRITE_BATCH_MAX) > 0 {
         let outcome = commit(&mut batch);
-        if let Ok((touched, journalled)) = &outcome {
-            after_commit(touched, *journalled);
+        if let Ok(committed) = &outcome {
+            after_commit(committed);
         }
         let outcome = outcome.map(|_| ());
         for job in batch.drain(..) {

@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 use kogge_types::{Clock, Stamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use crate::change::{Commit, Touched};
+use crate::change::Commit;
 use crate::error::{MetaError, Result};
 use crate::journal;
-use crate::queue::{self, AfterCommit, Job, Queue, Waiting};
+use crate::queue::{self, AfterCommit, Committed, Job, Queue, Waiting};
 use crate::sql::{Link, Snapshot, Tx};
 
 /// Whether a commit waits for the disk.
@@ -156,17 +156,12 @@ impl Writer {
 
 /// Runs all of `batch` in one transaction. Each write has its own savepoint, so that a refused one does not
 /// undo its neighbours.
-fn commit(
-    connection: &mut Connection,
-    now_us: i64,
-    journalled: bool,
-    batch: &mut [Box<dyn Job>],
-) -> Result<(Vec<Touched>, bool)> {
+fn commit(connection: &mut Connection, now_us: i64, journalled: bool, batch: &mut [Box<dyn Job>]) -> Result<Committed> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let link = Link::Sqlite(&transaction);
     let head = if journalled { journal::head(&Snapshot::new(link))?.stamp } else { Stamp::default() };
     let mut tx = Tx::new(link, now_us, head);
-    let mut entries = Vec::new();
+    let (mut entries, mut written) = (Vec::new(), 0..0);
     for job in batch {
         let touched_before = tx.touched.len();
         tx.execute("SAVEPOINT write", &[])?;
@@ -185,10 +180,10 @@ fn commit(
     }
     // A stamp that was given is never given again, also when no entry tells of it.
     if !entries.is_empty() || tx.stamp() > head {
-        journal::append(&tx, &entries)?;
+        written = journal::append(&tx, &entries)?;
     }
     let touched = std::mem::take(&mut tx.touched);
     drop(tx);
     transaction.commit().map_err(MetaError::engine("commit"))?;
-    Ok((touched, !entries.is_empty()))
+    Ok(Committed { touched, written })
 }

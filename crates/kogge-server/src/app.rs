@@ -131,6 +131,10 @@ impl App {
         let outcome = match (&origin, &route, operation) {
             (Err(error), ..) => Err(Refusal::new(Code::NameInvalid, error.to_string())),
             (Ok(_), Err(error), _) => Err(error.clone().into()),
+            // A login server has no authority, whatever the method.
+            (Ok(origin), Ok(Route::Authority(_)), Err(error)) => {
+                Err(self.require_management_host(origin).err().unwrap_or_else(|| error.into()))
+            }
             (Ok(_), Ok(_), Err(error)) => Err(error.into()),
             (Ok(origin), Ok(route), Ok(operation)) => {
                 let arrival = Arrival { parts: &parts, origin, correlation: &correlation };
@@ -304,8 +308,9 @@ impl App {
         }
         let shown = !matches!(Presented::read(&parts.headers), Presented::None);
         if let Some(action) = action.filter(|_| shown) {
+            // Who only needs another token is told which; that denies him nothing.
             let denial = self.core.denial(&caller, registry, action, route.repository());
-            answered.refused = Some((DenialReason::Policy, audit::policy_detail(denial)));
+            answered.refused = denial.map(|denial| (DenialReason::Policy, audit::policy_detail(denial)));
         }
         Err(challenge(shown))
     }

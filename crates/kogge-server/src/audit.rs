@@ -77,29 +77,26 @@ fn text(value: Option<&HeaderValue>) -> Cow<'_, str> {
 }
 
 /// Why the policy refuses, in words.
-pub(crate) fn policy_detail(denial: Option<Denial>) -> &'static str {
+pub(crate) fn policy_detail(denial: Denial) -> &'static str {
     match denial {
-        None => "the caller's token is not for this",
-        Some(Denial::Anonymous) => "anonymous callers may do nothing here",
-        Some(Denial::NoPrincipal) => "the principal is gone",
-        Some(Denial::Disabled) => "the principal is disabled",
-        Some(Denial::OtherRegistry) => "the credential belongs to another registry",
-        Some(Denial::ScopeMap) => "the token's scope map does not allow it",
-        Some(Denial::NoRole) => "no role of the principal allows it",
+        Denial::Anonymous => "anonymous callers may do nothing here",
+        Denial::NoPrincipal => "the principal is gone",
+        Denial::Disabled => "the principal is disabled",
+        Denial::OtherRegistry => "the credential belongs to another registry",
+        Denial::ScopeMap => "the token's scope map does not allow it",
+        Denial::NoRole => "no role of the principal allows it",
     }
 }
 
-/// Why `refusal` keeps a request from what it asked for; `None` when it is an error, not a denial.
+/// Why `refusal` keeps a request from what it asked for; `None` when it is an error, or a challenge: clients ask without
+/// a credential to learn which one they need.
 pub(crate) fn reason(refusal: &Refusal, parts: &Parts) -> Option<Reason> {
     let shown = parts.headers.contains_key(AUTHORIZATION);
     match refusal {
-        Refusal::Challenge(challenge) if challenge.insufficient => {
-            Some((DenialReason::Policy, "the caller may not do this"))
+        Refusal::Challenge(challenge) if challenge.insufficient => None,
+        Refusal::Challenge(_) | Refusal::Password => {
+            shown.then_some((DenialReason::Authentication, "the credential is not good"))
         }
-        Refusal::Challenge(_) | Refusal::Password if shown => {
-            Some((DenialReason::Authentication, "the credential is not good"))
-        }
-        Refusal::Challenge(_) | Refusal::Password => Some((DenialReason::Authentication, "no credential was shown")),
         Refusal::Login(message) => Some((DenialReason::Authentication, message)),
         Refusal::Throttled(_) => Some((DenialReason::RateLimit, "too many failed logins")),
         Refusal::Error(error) => error.denial.map(|reason| (reason, detail(reason))).or_else(|| by_code(error.code)),
@@ -146,6 +143,8 @@ pub(crate) fn tell(recorder: &Recorder, told: &Told<'_>) {
         status: told.status,
     };
     match told.operation {
+        // A token for nobody is no login, and anybody could fill the audit with them. What it is used for is told.
+        Operation::GetToken | Operation::PostToken if told.identity.is_empty() && told.refused.is_none() => {}
         Operation::GetToken | Operation::PostToken | Operation::Exchange => {
             let event = LoginEvent { request, jwt_id: told.jwt_id, refused: told.refused };
             recorder.record(&Event::Login(event));
@@ -153,8 +152,6 @@ pub(crate) fn tell(recorder: &Recorder, told: &Told<'_>) {
         Operation::PostAuthority if told.login => {
             recorder.record(&Event::Login(LoginEvent { request, jwt_id: told.jwt_id, refused: told.refused }));
         }
-        // How clients ask whether, and where, they must log in.
-        Operation::Base if !told.parts.headers.contains_key(AUTHORIZATION) => {}
         operation => match (told.refused, repository_operation(operation, told)) {
             (Some((reason, detail)), _) => {
                 let repository = told.route.and_then(Route::repository).map_or("", |name| name.as_str());
@@ -162,8 +159,9 @@ pub(crate) fn tell(recorder: &Recorder, told: &Told<'_>) {
                     DenialEvent { request, operation: operation.name(), reason, detail, repository, resource: "" };
                 recorder.record(&Event::Denial(event));
             }
-            (None, Some(operation)) => tell_of_repository(recorder, told, request, operation),
-            (None, None) => {}
+            // A challenge is neither a denial nor something that was done.
+            (None, Some(operation)) if told.status != 401 => tell_of_repository(recorder, told, request, operation),
+            (None, _) => {}
         },
     }
 }

@@ -44,18 +44,34 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The end point at `path`, which begins with [`PATH`].
+    /// All of them. One that is not here has no path.
+    pub const ALL: [Self; 8] = [
+        Self::Discovery,
+        Self::Keys,
+        Self::Token,
+        Self::DeviceCode,
+        Self::UserInfo,
+        Self::Authorize,
+        Self::DevicePage,
+        Self::Logout,
+    ];
+
+    /// The end point at `path`.
     pub(crate) fn parse(path: &str) -> Option<Self> {
-        match path.strip_prefix(PATH)? {
-            "/.well-known/openid-configuration" => Some(Self::Discovery),
-            "/discovery/keys" => Some(Self::Keys),
-            "/oauth2/token" => Some(Self::Token),
-            "/oauth2/devicecode" => Some(Self::DeviceCode),
-            "/userinfo" => Some(Self::UserInfo),
-            "/oauth2/authorize" => Some(Self::Authorize),
-            "/oauth2/deviceauth" => Some(Self::DevicePage),
-            "/oauth2/logout" => Some(Self::Logout),
-            _ => None,
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
+
+    /// Where it lies on its host, beneath [`PATH`].
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Discovery => "/adfs/.well-known/openid-configuration",
+            Self::Keys => "/adfs/discovery/keys",
+            Self::Token => "/adfs/oauth2/token",
+            Self::DeviceCode => "/adfs/oauth2/devicecode",
+            Self::UserInfo => "/adfs/userinfo",
+            Self::Authorize => "/adfs/oauth2/authorize",
+            Self::DevicePage => "/adfs/oauth2/deviceauth",
+            Self::Logout => "/adfs/oauth2/logout",
         }
     }
 

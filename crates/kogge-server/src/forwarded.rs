@@ -42,6 +42,9 @@ pub struct Origin {
     pub host: String,
     /// Whether a trusted proxy speaks for the client.
     pub vouched: bool,
+    /// Whether the host is certainly one of ours: a name that only we go by, the address that the connection came to, or
+    /// whatever a trusted proxy says. Any other address is only what the client wrote.
+    pub own: bool,
     /// The host that the client asked for, where the external address took its place in `host`.
     asked: Option<String>,
 }
@@ -86,14 +89,24 @@ pub fn origin(peer: &Peer, uri: &Uri, headers: &HeaderMap, edge: &Edge) -> Resul
     } else {
         (peer.addr.ip(), own, direct)
     };
+    let own = vouched || is_own(&asked, peer.local.ip());
     let Some(external) = &edge.external else {
-        return Ok(Origin { client, scheme, host: written(&asked.host, asked.port, scheme), vouched, asked: None });
+        let host = written(&asked.host, asked.port, scheme);
+        return Ok(Origin { client, scheme, host, vouched, own, asked: None });
     };
     let below = asked.host.strip_suffix(&external.host).is_some_and(|rest| rest.ends_with('.'));
     let host = written(if below { &asked.host } else { &external.host }, external.port, external.scheme);
     let asked = written(&asked.host, asked.port, scheme);
     let asked = (asked != host).then_some(asked);
-    Ok(Origin { client, scheme: external.scheme, host, vouched, asked })
+    Ok(Origin { client, scheme: external.scheme, host, vouched, own: own || !below, asked })
+}
+
+/// Whether `asked` is a name, or the very address that a connection came to.
+fn is_own(asked: &Authority, local: IpAddr) -> bool {
+    match asked.host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.to_canonical() == local.to_canonical(),
+        Err(_) => asked.host != "localhost" || local.to_canonical().is_loopback(),
+    }
 }
 
 /// HTTP/2 and absolute targets carry the host in the target, which wins over the header (RFC 9112, 3.2.2).
@@ -235,6 +248,23 @@ mod tests {
             let origin = ask(peer, None, lines).expect("a host");
             assert_eq!(format!("{}://{}", origin.scheme, origin.host), *expected, "{peer} {lines:?}");
             assert_eq!(origin.asked_host(), origin.host);
+        }
+    }
+
+    #[test]
+    fn an_address_is_ours_only_if_the_connection_came_to_it() {
+        let cases: &[(&str, Option<&str>, &str, bool)] = &[
+            (STRANGER, None, "example.com", true),
+            (STRANGER, None, "127.0.0.1:5000", true),
+            (STRANGER, None, "[::ffff:127.0.0.1]:5000", true),
+            (STRANGER, None, "localhost:5000", true),
+            (STRANGER, None, "192.0.2.7:5000", false),
+            (STRANGER, None, "[::1]", false),
+            (PROXY, None, "192.0.2.7:5000", true),
+            (STRANGER, Some("https://example.com"), "192.0.2.7", true),
+        ];
+        for (peer, external, host, expected) in cases {
+            assert_eq!(ask(peer, *external, &[("host", host)]).expect("a host").own, *expected, "{peer} {host}");
         }
     }
 

@@ -10,7 +10,7 @@ use kogge_core::seal::KeyEncryptionKey;
 use kogge_core::{Core, Settings, SystemEntropy};
 use kogge_meta::{Environment, Meta, STATE_FILE};
 use kogge_store::DiskStore;
-use kogge_types::{Entropy, SystemClock};
+use kogge_types::{Clock, Entropy, SystemClock};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::config::Config;
@@ -99,7 +99,8 @@ impl Installation {
             Some(url) => Arc::new(Meta::connect(url.expose(), &environment()).await?),
             None => open_meta(data_dir)?,
         };
-        Self::assemble(lock, meta, open_store(data_dir)?, kek, Some(Settings::from(config))).await
+        Self::assemble(lock, meta, open_store(data_dir)?, kek, Some(Settings::from(config)), Arc::new(SystemClock))
+            .await
     }
 
     async fn assemble(
@@ -108,9 +109,9 @@ impl Installation {
         store: DiskStore,
         kek: KeyEncryptionKey,
         settings: Option<Settings>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, InstallationError> {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let core = Core::open(meta, Arc::new(store), clock, entropy, Arc::new(kek), settings).await?;
+        let core = Core::open(meta, Arc::new(store), clock, Arc::new(SystemEntropy), Arc::new(kek), settings).await?;
         Ok(Self { core, _lock: lock })
     }
 
@@ -120,10 +121,22 @@ impl Installation {
     /// # Errors
     /// [`InstallationError::InUse`] names the process that has it.
     pub async fn open(data_dir: &Path, settings: Option<Settings>) -> Result<Self, InstallationError> {
+        Self::open_by(data_dir, settings, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`Installation::open`].
+    pub async fn open_by(
+        data_dir: &Path,
+        settings: Option<Settings>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, InstallationError> {
         let lock = Lock::take(data_dir)?;
         let kek = key(data_dir, data_dir.join(STATE_FILE).exists())?;
         let (meta, store) = (open_meta(data_dir)?, open_store(data_dir)?);
-        Self::assemble(lock, meta, store, kek, settings).await
+        Self::assemble(lock, meta, store, kek, settings, clock).await
     }
 }
 

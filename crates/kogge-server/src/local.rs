@@ -54,6 +54,8 @@ pub enum LocalCommand {
     /// Manage users and registries
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Print the description of the management API, an OpenAPI 3.0 document
+    Openapi,
 }
 
 /// Which installation a verb is about.
@@ -184,6 +186,7 @@ impl LocalCommand {
             Self::Gc(GcArgs { dry_run: true, place, .. }) => call(&place, AdminCall::CountGarbage),
             Self::Gc(GcArgs { place, .. }) => call(&place, AdminCall::CollectGarbage),
             Self::Blob(BlobCommand::Why { digest, place }) => call(&place, AdminCall::ExplainBlob { digest }),
+            Self::Openapi => print_value(&kogge_arm::document(version)),
             Self::Scrub(place) => call(&place, AdminCall::Scrub),
             Self::Backup { folder, place } => back_up(folder, &place),
             Self::Restore { folder, place } => runtime()?.block_on(restore_into(&folder, &place.data_dir)),

@@ -6,7 +6,8 @@ use http::Method;
 use kogge_types::access::Actions;
 use kogge_types::{Action, Code, Digest, Reference, RepositoryName, ResourceScope, Scope, Tag, UploadId};
 
-use crate::authority::{self, Endpoint};
+use crate::authority;
+pub use crate::authority::Endpoint;
 
 /// What a request asks for: the resource, with its names.
 #[derive(Debug, Clone, PartialEq, Eq)]

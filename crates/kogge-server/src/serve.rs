@@ -28,7 +28,7 @@ use crate::listen::{ListenConfig, Server};
 use crate::log::{self, LogError, Sink};
 use crate::metrics::Metrics;
 use crate::route;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{self, Tls, TlsError};
 use crate::trace::{Trace, TraceError};
 
 /// The deployment's administrator.
@@ -101,6 +101,7 @@ pub async fn start(config: &Config, metrics: Metrics, logs: Logs) -> Result<Runn
     audit::output::open(&core, config, &metrics.log_lines_dropped).await?;
     let outbound = Outbound::new(&config.identity)?;
     core.set_identity(IdentitySettings::from(&config.identity), Arc::new(outbound));
+    settle_authority(&core, config).await?;
     let tls = Tls::open(&config.server, Arc::new(SystemClock))?;
     let trust_hint = tls.as_ref().and_then(Tls::trust_hint);
     let server = Server::bind(&ListenConfig::from(config), tls.clone())?.with_metrics(metrics.connections.clone());
@@ -174,6 +175,23 @@ fn deployment(core: &Core, config: &Config, addresses: &[SocketAddr]) -> Deploym
         location: config.server.region.clone(),
         audiences: config.identity.management_audiences.clone(),
     }
+}
+
+/// The setting that holds the local certificate authority of several nodes.
+const AUTHORITY: &str = "tls-authority";
+
+/// Makes sure that all nodes have the local certificate authority of one of them: clients trust one.
+async fn settle_authority(core: &Core, config: &Config) -> Result<(), ServeError> {
+    if !core.is_shared() || config.server.tls != TlsMode::Auto {
+        return Ok(());
+    }
+    let folder = config.server.data_dir.join(tls::FOLDER);
+    let own = tls::authority::export(&folder, &SystemClock)?;
+    let kept = core.settle_secret(AUTHORITY, own.as_bytes()).await?;
+    if kept != own.as_bytes() {
+        tls::authority::import(&folder, &String::from_utf8_lossy(&kept))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that there is an administrator: with the password that is configured, or with one that is made.

@@ -53,6 +53,15 @@ impl Asked {
         }
         asked
     }
+
+    /// Whom the token is for: the service that the request names, or the host that it came to.
+    fn audience<'a>(&'a self, origin: &'a Origin) -> Result<&'a str, Refusal> {
+        match self.service.as_deref() {
+            None => Ok(&origin.host),
+            Some(service) if service.len() <= limits::TOKEN_SERVICE_CHARS_MAX => Ok(service),
+            Some(_) => Err(Refusal::new(Code::FormInvalid, "the service is too long")),
+        }
+    }
 }
 
 pub(crate) async fn get(
@@ -118,14 +127,14 @@ pub(crate) async fn exchange(
     let form = upload.collect(limits::FORM_BYTES_MAX, Code::FormTooLarge).await?;
     let asked = Asked::parse(&form);
     let token = match asked.grant_type.as_deref() {
-        Some("refresh_token" | "access_token_refresh_token") => asked.refresh_token,
-        Some("access_token") => asked.access_token,
+        Some("refresh_token" | "access_token_refresh_token") => asked.refresh_token.as_deref(),
+        Some("access_token") => asked.access_token.as_deref(),
         _ => return Err(Refusal::new(Code::FormInvalid, "grant_type must be access_token or refresh_token")),
     };
     let token = token.ok_or(Refusal::Login("the form has no token to exchange"))?;
-    let caller = match app.core.verify_refresh_token(registry, &token) {
+    let caller = match app.core.verify_refresh_token(registry, token) {
         Ok(caller) => Ok(caller),
-        Err(_) => app.core.verify_exchange_token(registry, &token).await,
+        Err(_) => app.core.verify_exchange_token(registry, token).await,
     };
     let caller = match caller {
         Ok(caller) if !caller.is_anonymous() && !caller.is_bounded() => caller,
@@ -134,7 +143,7 @@ pub(crate) async fn exchange(
             return Err(Refusal::Login("the token is not an identity that this registry trusts; log in again"));
         }
     };
-    let audience = asked.service.as_deref().unwrap_or(&origin.host);
+    let audience = asked.audience(origin)?;
     let token = app.core.issue_refresh_token(&caller, registry, audience)?;
     token.id.clone_into(&mut answered.jwt_id);
     answered.caller = Some(caller);
@@ -173,7 +182,7 @@ fn issue(
         }
     })?;
     answered.caller = Some(caller.clone());
-    let audience = asked.service.as_deref().unwrap_or(&origin.host);
+    let audience = asked.audience(origin)?;
     let scopes = Scope::parse_all(asked.scopes.iter().map(String::as_str));
     let token = app.core.issue_access_token(&caller, registry, audience, &scopes)?;
     token.id.clone_into(&mut answered.jwt_id);

@@ -110,6 +110,10 @@ pub const HASH_BATCH_BYTES: usize = 512 * 1024;
 pub const RECORD_CACHE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Signature checks of tokens that the process remembers.
 pub const TOKEN_CACHE_ENTRIES_MAX: usize = 8_192;
+/// Bytes of a token that is remembered; a longer one is verified each time.
+pub const TOKEN_CACHED_BYTES_MAX: usize = 4 * 1024;
+/// Characters of the service that a token request names.
+pub const TOKEN_SERVICE_CHARS_MAX: usize = 256;
 /// Writes that one transaction carries at most.
 pub const WRITE_BATCH_MAX: usize = 256;
 /// Writes that may wait for the writer.

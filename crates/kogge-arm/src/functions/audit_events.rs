@@ -5,6 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
 use kogge_core::audit::{AuditError, AuditPage, AuditQuery, Order, Position};
+use kogge_core::kind;
+use kogge_meta::Snapshot;
 use kogge_types::limits;
 use serde_json::{Value, json};
 
@@ -48,11 +50,13 @@ pub(crate) static OF_SUBSCRIPTION: Function = Function {
 
 async fn list(call: &Call<'_>) -> Result<Reply> {
     let registry = call.route.parameter(REGISTRY.parameter);
-    if !registry.is_empty() {
-        let holder = call.route.holder.clone();
-        call.read(move |snapshot| spelled(snapshot, &holder)).await?;
-    }
     let mut query = asked(call.request.query)?;
+    if !registry.is_empty() {
+        let (holder, name) = (call.route.holder.clone(), registry.to_owned());
+        let made_at_us = call.read(move |snapshot| made_at(snapshot, &holder, &name)).await?;
+        // An earlier registry may have had the name: what happened there is not this one's to show.
+        query.ended_from_us = made_at_us;
+    }
     query.registry = Some(registry.to_owned()).filter(|registry| !registry.is_empty());
     query.limit = call.query.top.min(limits::AUDIT_PAGE_EVENTS_MAX);
     query.after = position(call)?;
@@ -67,6 +71,15 @@ async fn list(call: &Call<'_>) -> Result<Reply> {
         }
     }
     Ok(Reply::ok(body))
+}
+
+/// When the registry of this path was made.
+fn made_at(snapshot: &Snapshot<'_>, path: &str, name: &str) -> Result<Option<i64>> {
+    spelled(snapshot, path)?;
+    let path = path.to_ascii_lowercase();
+    let group = path.split_once("/providers/").map_or("", |(group, _)| group);
+    let registry = snapshot.resource(kind::REGISTRY, group, name)?;
+    Ok(registry.map(|registry| registry.created.at_us))
 }
 
 /// Asks the audit.

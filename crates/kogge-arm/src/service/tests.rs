@@ -43,6 +43,23 @@ async fn lists_come_in_pages_of_what_the_caller_may_read() {
     assert_eq!(bench.get(&groups).by(&reader).ok().await["value"], json!([]));
 }
 
+/// A list tells nobody which resource groups there are who may not know.
+#[tokio::test]
+async fn a_group_that_is_not_there_looks_like_one_that_may_not_be_seen() {
+    let bench = bench().await;
+    make(&bench, "First", &["reg01"]).await;
+    make(&bench, "Second", &["reg02"]).await;
+    let reader = bench.reader_of("reg01").await;
+    for list in ["resources", "providers/Microsoft.ContainerRegistry/registries"] {
+        for group in ["second", "nowhere"] {
+            let seen = bench.get(&format!("{}/{list}", bench.group(group))).by(&reader).ok().await;
+            assert_eq!(seen, json!({ "value": [] }), "{list} of {group}");
+        }
+        let told = bench.get(&format!("{}/{list}", bench.group("nowhere"))).refusal().await;
+        assert_eq!(told.1, "ResourceGroupNotFound", "{list}");
+    }
+}
+
 #[tokio::test]
 async fn resources_of_all_types_are_found_by_type_and_name() {
     let bench = bench().await;
@@ -132,6 +149,9 @@ async fn what_is_asked_wrongly_is_told() {
     let (status, code, _) =
         bench.get("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups").refusal().await;
     assert_eq!((status, code.as_str()), (404, "SubscriptionNotFound"));
+    let assignment = "/providers/Microsoft.Authorization/roleAssignments/6f9f6ea4-4b19-4d9f-bb6e-1b6a7f3f8a01";
+    let elsewhere = format!("/subscriptions/00000000-0000-0000-0000-000000000000{assignment}");
+    assert_eq!(bench.put(&elsewhere, json!({})).refusal().await.1, "SubscriptionNotFound");
     assert_eq!(bench.get("/nothing/here").refusal().await.1, "NotFound");
     assert_eq!(bench.get("/subscriptions//x").refusal().await.1, "InvalidRequestUri");
     let not_there = bench.post(&bench.group("default"), json!({})).reply().await;

@@ -26,7 +26,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     pub(crate) until: Option<Moment>,
     /// Only events of these kinds; may be repeated
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',', value_name = "KIND")]
     pub(crate) kind: Vec<EventKind>,
     /// Only what this user, service principal or token did
     #[arg(long, value_name = "NAME")]

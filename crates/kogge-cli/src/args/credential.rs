@@ -21,7 +21,7 @@ pub(crate) enum CredentialVerb {
         #[command(flatten)]
         registry: OfRegistryArgs,
         /// Which of the two
-        #[arg(long, value_enum, value_name = "WHICH")]
+        #[arg(long, value_enum, ignore_case = true, value_name = "WHICH")]
         name: AdminPassword,
     },
 }

@@ -83,7 +83,7 @@ pub(crate) struct NamedArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SettingArgs {
     /// The tier; it is noted and shown, and limits nothing [a new registry: premium]
-    #[arg(long, value_enum, value_name = "TIER")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "TIER")]
     pub(crate) sku: Option<Sku>,
     /// Whether the admin user may log in
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -95,13 +95,13 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "PATTERN")]
     pub(crate) anonymous_repositories: Vec<String>,
     /// Whether roles are held on the whole registry, or on repositories by conditions
-    #[arg(long, value_enum, value_name = "MODE")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "MODE")]
     pub(crate) role_mode: Option<RoleMode>,
     /// Whether the registry can be reached at all
-    #[arg(long, value_enum, value_name = "SWITCH")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "SWITCH")]
     pub(crate) public_network: Option<Switch>,
     /// What happens to addresses that no rule lets in
-    #[arg(long, value_enum, value_name = "ACTION")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "ACTION")]
     pub(crate) default_action: Option<DefaultAction>,
     /// Let these addresses in, `203.0.113.7` or `203.0.113.0/24`; may be repeated
     #[arg(long, value_name = "CIDR")]

@@ -36,7 +36,7 @@ pub(crate) enum RoleVerb {
         #[command(flatten)]
         assignment: AssignmentArgs,
         /// What kind of principal it is, when another issuer vouches for it and the directory does not know it
-        #[arg(long, value_enum, value_name = "KIND")]
+        #[arg(long, value_enum, ignore_case = true, value_name = "KIND")]
         principal_type: Option<PrincipalType>,
         /// Only for these repositories, a name or `team/*`; may be repeated. Takes a registry whose role mode is rbac-abac
         #[arg(long, value_name = "PATTERN", conflicts_with = "condition")]

@@ -32,7 +32,7 @@ pub(crate) enum TokenVerb {
         #[arg(long, value_name = "REPOSITORY=ACTIONS")]
         repository: Vec<Actions>,
         /// Whether it may log in
-        #[arg(long, value_enum, value_name = "STATUS", default_value_t = TokenStatus::Enabled)]
+        #[arg(long, value_enum, ignore_case = true, value_name = "STATUS", default_value_t = TokenStatus::Enabled)]
         status: TokenStatus,
         /// How long its passwords are good, `30d`; without it, for ever
         #[arg(long, value_name = "TIME")]
@@ -49,7 +49,7 @@ pub(crate) enum TokenVerb {
         #[arg(long, value_name = "NAME")]
         scope_map: Option<String>,
         /// Whether it may log in
-        #[arg(long, value_enum, value_name = "STATUS")]
+        #[arg(long, value_enum, ignore_case = true, value_name = "STATUS")]
         status: Option<TokenStatus>,
     },
     /// Delete a token
@@ -64,7 +64,7 @@ pub(crate) enum TokenVerb {
         #[command(flatten)]
         token: TokenNameArgs,
         /// Which of the two; without it both
-        #[arg(long, value_enum, value_name = "WHICH")]
+        #[arg(long, value_enum, ignore_case = true, value_name = "WHICH")]
         name: Option<TokenPassword>,
         /// How long they are good, `30d`; without it, for ever
         #[arg(long, value_name = "TIME")]

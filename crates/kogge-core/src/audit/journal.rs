@@ -78,6 +78,11 @@ impl Follower {
     /// Goes on where the last process stopped. The first time it begins at the end of the journal. Nobody follows when
     /// there is no audit and never was one.
     pub(super) async fn open(core: &Core) -> Result<Option<Self>> {
+        if core.is_shared() {
+            // Each node tells of its own changes, from its start: only it knows which of them its requests made.
+            let head = core.meta.read(|snapshot| snapshot.journal_head()).await?.seq;
+            return Ok(core.audit().is_on().then_some(Self { position: head, stored: head }));
+        }
         let (stored, head, next) = core
             .meta
             .read(|snapshot| {
@@ -113,7 +118,7 @@ impl Follower {
                 let registries = core.registries();
                 let names: HashMap<_, _> =
                     registries.iter().map(|rules| (rules.registry.id, rules.registry.name.as_str())).collect();
-                entries.iter().for_each(|entry| shared.tell(entry, &names));
+                entries.iter().filter(|entry| core.meta.wrote(entry.seq)).for_each(|entry| shared.tell(entry, &names));
                 shared.coverage().forget(at_us.saturating_sub(2 * clock::micros(MARGIN)));
             }
             self.position = position;
@@ -124,7 +129,7 @@ impl Follower {
     /// Keeps the place, once everything up to it lies on the disk.
     pub(super) async fn write_cursor(&mut self, core: &Core) -> Result<()> {
         let position = self.position;
-        if position == self.stored || !core.audit().flush().await {
+        if core.is_shared() || position == self.stored || !core.audit().flush().await {
             return Ok(());
         }
         core.meta.write(move |tx| tx.set_cursor(CONSUMER, position).map(Commit::quiet)).await?;

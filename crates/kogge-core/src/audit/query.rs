@@ -53,6 +53,8 @@ impl FromStr for Position {
 pub struct AuditQuery {
     /// The earliest time, microseconds since the Unix epoch.
     pub from_us: Option<i64>,
+    /// The earliest time at which a request may have ended: what a registry has seen since it was made.
+    pub ended_from_us: Option<i64>,
     /// The time that all are before.
     pub to_us: Option<i64>,
     /// A registry's name.
@@ -139,16 +141,20 @@ impl AuditQuery {
                 .repository
                 .as_ref()
                 .is_none_or(|pattern| text(columns, "Repository").parse().is_ok_and(|name| pattern.matches(&name)))
-            && self.in_time(text(columns, "TimeGenerated"))
+            && self.in_time(columns)
     }
 
-    fn in_time(&self, time: &str) -> bool {
-        if self.from_us.is_none() && self.to_us.is_none() {
+    fn in_time(&self, columns: &Map<String, Value>) -> bool {
+        if self.from_us.is_none() && self.to_us.is_none() && self.ended_from_us.is_none() {
             return true;
         }
-        let Ok(time) = time.parse::<jiff::Timestamp>() else { return false };
+        let Ok(time) = text(columns, "TimeGenerated").parse::<jiff::Timestamp>() else { return false };
         let time_us = time.as_microsecond();
-        self.from_us.is_none_or(|from| time_us >= from) && self.to_us.is_none_or(|to| time_us < to)
+        // Rounded up when it was written.
+        let lasted_us = text(columns, "DurationMs").parse::<i64>().unwrap_or(0).saturating_mul(1_000);
+        self.from_us.is_none_or(|from| time_us >= from)
+            && self.ended_from_us.is_none_or(|from| time_us.saturating_add(lasted_us) >= from)
+            && self.to_us.is_none_or(|to| time_us < to)
     }
 }
 

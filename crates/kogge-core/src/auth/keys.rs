@@ -57,7 +57,11 @@ struct KeptKey {
 
 /// The ring in force.
 #[derive(Debug)]
-pub(crate) struct SigningKeys(ArcSwap<KeyRing>);
+pub(crate) struct SigningKeys {
+    ring: ArcSwap<KeyRing>,
+    /// Held from writing a ring to putting it in force, so that an older one never replaces a newer.
+    changing: tokio::sync::Mutex<()>,
+}
 
 impl KeptKey {
     fn generate(now_us: i64) -> Result<Self> {
@@ -172,11 +176,11 @@ impl SigningKeys {
                 Ok::<_, Error>(Commit::quiet(kept))
             })
             .await?;
-        Ok(Self(ArcSwap::from_pointee(kept.open()?)))
+        Ok(Self { ring: ArcSwap::from_pointee(kept.open()?), changing: tokio::sync::Mutex::default() })
     }
 
     pub(crate) fn load(&self) -> Guard<Arc<KeyRing>> {
-        self.0.load()
+        self.ring.load()
     }
 }
 
@@ -199,10 +203,12 @@ impl Core {
     }
 
     /// Takes up the ring as it is kept, which another node may have changed.
-    pub(crate) fn take_up_keys(&self, sealed: &[u8]) -> Result<()> {
-        let opened = self.kek.open(SETTING, sealed).map_err(Error::internal)?;
-        let kept: Kept = serde_json::from_slice(&opened).map_err(Error::internal)?;
-        self.keys.0.store(Arc::new(kept.open()?));
+    pub(crate) async fn take_up_keys(&self) -> Result<()> {
+        let kek = Arc::clone(&self.kek);
+        let _changing = self.keys.changing.lock().await;
+        if let Some(kept) = self.meta.read(move |snapshot| Kept::read(snapshot, &kek)).await? {
+            self.keys.ring.store(Arc::new(kept.open()?));
+        }
         Ok(())
     }
 
@@ -215,6 +221,7 @@ impl Core {
     /// Makes a new key when the one that signs was made before `before_us`, and takes up what other nodes made.
     async fn rotate_keys_older_than(&self, before_us: i64) -> Result<()> {
         let (entropy, kek, now_us) = (Arc::clone(&self.entropy), Arc::clone(&self.kek), self.now_us());
+        let _changing = self.keys.changing.lock().await;
         let kept = self
             .meta
             .write(move |tx| {
@@ -226,7 +233,7 @@ impl Core {
                 Ok::<_, Error>(Commit::quiet(kept))
             })
             .await?;
-        self.keys.0.store(Arc::new(kept.open()?));
+        self.keys.ring.store(Arc::new(kept.open()?));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use kogge_meta::Registry;
 use kogge_types::{Clock, Code, Entropy, clock, limits};
 use tokio::sync::Semaphore;
 
-use crate::auth::policy::member::Member;
+use crate::auth::policy::member::{Member, Secret};
 use crate::auth::subject::PrincipalId;
 use crate::auth::throttle::Throttle;
 use crate::auth::{Caller, LoginError};
@@ -128,22 +128,29 @@ impl Core {
     /// secrets are too long to be guessed, so that a good one is never held back.
     fn check_generated(&self, registry: &Registry, name: &str, password: &str) -> Option<Caller> {
         let (policy, now_us) = (self.policy.load(), self.now_us());
+        // What is made from a secret ends with it.
+        let caller = |id: PrincipalId, name: &Arc<str>, secret: &Secret| {
+            let caller = Caller::new(id, Arc::clone(name), None);
+            match secret.expires_at_us {
+                Some(expires_at_us) => caller.until(expires_at_us),
+                None => caller,
+            }
+        };
         let is_admin = name.eq_ignore_ascii_case(registry.name.as_str());
         if let Some(secrets) = policy.admin_user(registry.id).filter(|_| is_admin)
-            && secrets.fit(password, now_us)
+            && let Some(secret) = secrets.find(password, now_us)
         {
-            let name = Arc::from(registry.name.as_str());
-            return Some(Caller::new(PrincipalId::AdminUser(registry.id), name, None));
+            return Some(caller(PrincipalId::AdminUser(registry.id), &registry.name.as_str().into(), secret));
         }
         if let Some(token) = policy.token_named(registry.id, name)
             && token.enabled
-            && token.secrets.fit(password, now_us)
+            && let Some(secret) = token.secrets.find(password, now_us)
         {
-            return Some(Caller::new(PrincipalId::Token(token.id), Arc::clone(&token.name), None));
+            return Some(caller(PrincipalId::Token(token.id), &token.name, secret));
         }
         let member = policy.member_named(name).filter(|member| member.enabled)?;
-        let fits = member.secrets.fit(password, now_us);
-        fits.then(|| Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None))
+        let secret = member.secrets.find(password, now_us)?;
+        Some(caller(PrincipalId::Directory(member.id), &member.name, secret))
     }
 
     /// Who of the deployment logs in with a name and a password, or with an application id and a secret.
@@ -154,7 +161,7 @@ impl Core {
         client: IpAddr,
     ) -> Result<Result<Caller, LoginError>> {
         let member = self.policy.load().member_named(name).filter(|member| member.enabled).cloned();
-        match member.filter(|member| member.secrets.fit(password, self.now_us())) {
+        match member.filter(|member| member.secrets.find(password, self.now_us()).is_some()) {
             Some(member) => Ok(Ok(Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None))),
             None => self.check_person(name, password, client).await,
         }
@@ -168,8 +175,7 @@ impl Core {
         }
         let person = |member: &&Arc<Member>| member.enabled && !member.password.is_empty();
         let member = self.policy.load().member_named(name).filter(person).cloned();
-        let caller =
-            |member: &Member| Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None);
+        let caller = |member: &Member| Caller::new(PrincipalId::Directory(member.id), Arc::clone(&member.name), None);
         if let Some(member) = &member {
             let fingerprint = self.logins.fingerprint(&member.password, password);
             if self.logins.remembers(&fingerprint) {

@@ -6,6 +6,7 @@ pub mod rules;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use kogge_meta::Registry;
@@ -102,8 +103,11 @@ pub struct Policy {
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCell {
     policy: ArcSwap<Policy>,
-    /// Held from reading a policy to putting it in force, so that an older one never replaces a newer.
-    loading: tokio::sync::Mutex<()>,
+    /// Held from reading a policy to putting it in force, so that an older one never replaces a newer: how many of
+    /// those who asked for it are served.
+    loading: tokio::sync::Mutex<u64>,
+    /// How many have asked for the policy to be read.
+    asked: AtomicU64,
 }
 
 impl PolicyCell {
@@ -164,9 +168,7 @@ impl Policy {
         repository: Option<&RepositoryName>,
     ) -> Result<(), Denial> {
         let rules = self.rules(registry.id).ok_or(Denial::NoPrincipal)?;
-        let public = matches!(action, Action::Pull | Action::MetadataRead)
-            && repository.is_some_and(|repository| rules.is_public(repository));
-        if public {
+        if rules.is_public(action, repository) {
             return Ok(());
         }
         let yes = |allowed: bool, denial: Denial| if allowed { Ok(()) } else { Err(denial) };
@@ -247,7 +249,7 @@ impl Policy {
         if subject.id == PrincipalId::AdminUser(registry.id) && rules.admin_user {
             return vec![RepositoryPattern::All];
         }
-        let mut patterns = Vec::new();
+        let mut patterns = rules.anonymous.clone();
         for grant in self.catalog_grants(subject, rules) {
             let action = catalog_action(rules.mode);
             let action = role::action_of(action, RoleMode::AbacRepositoryPermissions);
@@ -264,6 +266,9 @@ impl Policy {
     /// Whether a listing may show `repository` to `subject`.
     pub(crate) fn may_list(&self, subject: Subject<'_>, registry: &Registry, repository: &RepositoryName) -> bool {
         let Some(rules) = self.rules(registry.id) else { return false };
+        if rules.is_public(Action::Pull, Some(repository)) {
+            return true;
+        }
         if subject.id == PrincipalId::AdminUser(registry.id) {
             return rules.admin_user;
         }

@@ -17,6 +17,7 @@ use crate::auth::{Caller, Credential, LoginError};
 use crate::core::Settings;
 use crate::directory::{self, Grant};
 use crate::fixture::{Bench, bench, bench_with, name, open, settings};
+use crate::identity::NewCredential;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ACTIONS: [Action; 6] =
@@ -86,7 +87,9 @@ async fn roles_patterns_and_registries_decide() {
     assert_eq!(allowed(&bench, PrincipalId::Anonymous, &here, Some("app")), "");
     assert_eq!(allowed(&bench, PrincipalId::Directory([99; 16]), &here, Some("app")), "");
     let policy = bench.core.policy.load();
-    let denial = |principal: PrincipalId| policy.authorize(Subject::from(principal), &here, Action::Push, Some(&name("app"))).unwrap_err();
+    let denial = |principal: PrincipalId| {
+        policy.authorize(Subject::from(principal), &here, Action::Push, Some(&name("app"))).unwrap_err()
+    };
     assert_eq!(denial(PrincipalId::Anonymous), Denial::Anonymous);
     assert_eq!(denial(PrincipalId::Directory([99; 16])), Denial::NoPrincipal);
     assert_eq!(denial(PrincipalId::Directory([7; 16])), Denial::NoRole);
@@ -98,7 +101,7 @@ async fn anonymous_pull_is_a_switch_of_the_registry_and_of_the_deployment() {
     let open_one = closed.core.put_registry(&"public".parse().unwrap(), true).await.unwrap();
     for (principal, expected) in [(PrincipalId::Anonymous, "pr"), (PrincipalId::Directory([9; 16]), "pr")] {
         assert_eq!(allowed(&closed, principal, &open_one, Some("app")), expected);
-        assert_eq!(allowed(&closed, principal, &open_one, None), "", "nobody lists");
+        assert_eq!(allowed(&closed, principal, &open_one, None), "c", "what is public is listed");
         assert_eq!(allowed(&closed, principal, &closed.registry(), Some("app")), "");
     }
     let shut = closed.core.put_registry(&"public".parse().unwrap(), false).await.unwrap();
@@ -204,6 +207,20 @@ async fn a_token_lives_its_time() {
     }
 }
 
+/// Anybody gets tokens, as long as he makes them by what he asks for: long ones are checked and not remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_tokens_of_ordinary_length_are_remembered() {
+    let bench = bench().await;
+    let (owner, registry) = (owner(&bench).await, bench.registry());
+    let scopes = Scope::parse_all(["repository:app:pull"].into_iter());
+    for (audience, remembered) in [("localhost".to_owned(), true), ("x".repeat(limits::TOKEN_CACHED_BYTES_MAX), false)]
+    {
+        let token = bench.core.issue_access_token(&owner, &registry, &audience, &scopes).unwrap().token;
+        assert!(bearer(&bench, &token).await.is_ok());
+        assert_eq!(bench.core.tokens.knows(&token), remembered);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_token_that_was_signed_here_as_it_is_counts() {
     let bench = bench().await;
@@ -286,6 +303,38 @@ async fn a_refresh_token_is_an_identity_and_no_access() {
     assert!(bench.core.verify_refresh_token(&registry, &refresh.token).is_ok());
     bench.clock.advance(limits::REFRESH_TOKEN_LIFE);
     assert!(bench.core.verify_refresh_token(&registry, &refresh.token).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_secret_gave_ends_with_it() {
+    let bench = bench().await;
+    let registry = bench.registry();
+    let life = Duration::from_secs(60);
+    let secret = NewCredential::Secret { name: "short".to_owned(), life };
+    let program = bench.core.create_service_principal("ci", Some(secret), &[]).await.unwrap();
+    let (name, password) = (program.app_id.to_string(), program.password.unwrap());
+    let caller = log_in(&bench, &name, &password).await.unwrap();
+    let refresh = bench.core.issue_refresh_token(&caller, &registry, "localhost").unwrap();
+    assert_eq!(refresh.life, life);
+    let again = bench.core.verify_refresh_token(&registry, &refresh.token).unwrap();
+    assert!(bench.core.issue_refresh_token(&again, &registry, "localhost").unwrap().life <= life);
+    bench.clock.advance(life);
+    assert!(bench.core.verify_refresh_token(&registry, &refresh.token).is_err());
+    assert!(log_in(&bench, &name, &password).await.is_err());
+}
+
+/// Many who write at once wait for few readings of the policy, and each finds what it wrote in force.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_write_at_once_is_in_force_for_each() {
+    let bench = bench().await;
+    let made = (1..=32_u8).map(|number| {
+        let bench = &bench;
+        async move {
+            let who = principal(bench, number, "AcrPull", None, "*").await;
+            assert_eq!(allowed(bench, who, &bench.registry(), Some("app")), "prc");
+        }
+    });
+    futures_util::future::join_all(made).await;
 }
 
 async fn log_in(bench: &Bench, name: &str, password: &str) -> Result<Caller, LoginError> {

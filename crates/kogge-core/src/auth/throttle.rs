@@ -2,7 +2,7 @@
 //! waits here; who comes too early is told when to come again.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,12 +34,16 @@ struct State {
     by_account: LruCache<String, Failures>,
     under_way: HashMap<IpAddr, u32>,
     under_way_in_all: u32,
+    /// Makes the marks of accounts.
+    marks: RandomState,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
     last_us: i64,
+    /// The mark of the account that all of them were aimed at; `None` when they were aimed at several.
+    only: Option<u64>,
 }
 
 /// The leave to check one password; ends when dropped.
@@ -56,6 +60,7 @@ impl Throttle {
             by_account: LruCache::new(FAILURES_MAX),
             under_way: HashMap::new(),
             under_way_in_all: 0,
+            marks: RandomState::new(),
         };
         Self { clock, state: Mutex::new(state) }
     }
@@ -87,13 +92,20 @@ impl Throttle {
     pub(crate) fn note_failure(&self, account: &str, client: IpAddr) {
         let now_us = self.clock.now_us();
         let mut state = self.state();
-        add(&mut state.by_address, site(client), now_us);
-        add(&mut state.by_account, account.to_owned(), now_us);
+        let mark = state.marks.hash_one(account);
+        add(&mut state.by_address, site(client), mark, now_us);
+        add(&mut state.by_account, account.to_owned(), mark, now_us);
     }
 
+    /// Forgives the failures of `account`. Those of others that came from the same address stay: a login of one's own
+    /// buys no further guesses at somebody else's password.
     pub(crate) fn note_success(&self, account: &str, client: IpAddr) {
+        let address = site(client);
         let mut state = self.state();
-        state.by_address.remove(&site(client));
+        let mark = state.marks.hash_one(account);
+        if state.by_address.get(&address).is_some_and(|failures| failures.only == Some(mark)) {
+            state.by_address.remove(&address);
+        }
         state.by_account.remove(account);
     }
 }
@@ -129,9 +141,11 @@ where
     (now_us - found.last_us < clock::micros(FAILURE_MEMORY)).then_some(found)
 }
 
-fn add<K: Hash + Eq>(failures: &mut LruCache<K, Failures>, key: K, now_us: i64) {
-    let count = recent(failures, &key, now_us).map_or(0, |found| found.count);
-    failures.insert(key, Failures { count: count.saturating_add(1), last_us: now_us });
+fn add<K: Hash + Eq>(failures: &mut LruCache<K, Failures>, key: K, mark: u64, now_us: i64) {
+    let before = recent(failures, &key, now_us);
+    let only = before.map_or(Some(mark), |before| before.only).filter(|only| *only == mark);
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    failures.insert(key, Failures { count, last_us: now_us, only });
 }
 
 /// What counts as one address: an IPv6 network of 64 bits is one customer's.
@@ -193,6 +207,26 @@ mod tests {
         assert!(throttle.admit("other", THERE).is_ok());
         throttle.note_success("admin", THERE);
         assert!(throttle.admit("admin", THERE).is_ok());
+    }
+
+    #[test]
+    fn a_login_of_ones_own_buys_no_further_guesses_at_others() {
+        let (_clock, throttle) = throttle();
+        for _ in 0..=limits::LOGIN_FAILURES_FREE {
+            throttle.note_failure("victim", HERE);
+        }
+        throttle.note_success("attacker", HERE);
+        assert!(throttle.admit("victim", HERE).is_err());
+        throttle.note_failure("attacker", HERE);
+        throttle.note_success("attacker", HERE);
+        assert!(throttle.admit("victim", HERE).is_err(), "the address failed at several accounts");
+        throttle.note_success("victim", HERE);
+        assert!(throttle.admit("other", HERE).is_err());
+        for _ in 0..=limits::LOGIN_FAILURES_FREE {
+            throttle.note_failure("clumsy", THERE);
+        }
+        throttle.note_success("clumsy", THERE);
+        assert!(throttle.admit("clumsy", THERE).is_ok(), "one's own failures are forgiven");
     }
 
     #[test]

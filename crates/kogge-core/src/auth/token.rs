@@ -97,7 +97,17 @@ impl TokenCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 
+    /// Whether the check of this token is remembered.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, token: &str) -> bool {
+        self.get(token).is_some()
+    }
+
     fn keep(&self, token: &str, verified: &Arc<Verified>) {
+        // Whoever gets a token, be it nobody, chooses how long it is.
+        if token.len() > limits::TOKEN_CACHED_BYTES_MAX {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned(), Arc::clone(verified));
     }
 }

@@ -50,21 +50,34 @@ impl Certificate {
 }
 
 fn parse(der: &[u8]) -> Option<(VerifyingKey, i64, i64)> {
-    let (certificate, after) = element(der, SEQUENCE)?;
-    if !after.is_empty() {
+    if !element(der, SEQUENCE)?.1.is_empty() {
         return None;
     }
-    let (fields, _) = element(certificate, SEQUENCE)?;
-    let fields = element(fields, VERSION).map_or(fields, |(_, rest)| rest);
-    let (_, fields) = element(fields, INTEGER)?;
-    let (_, fields) = element(fields, SEQUENCE)?;
-    let (_, fields) = element(fields, SEQUENCE)?;
-    let (validity, fields) = element(fields, SEQUENCE)?;
+    let (validity, fields) = validity(der)?;
     let (_, fields) = element(fields, SEQUENCE)?;
     let (key, _) = element(fields, SEQUENCE)?;
     let (not_before_us, end) = time(validity)?;
     let (not_after_us, _) = time(end)?;
     Some((VerifyingKey { key: public_key(key)?, algorithm: None }, not_before_us, not_after_us))
+}
+
+/// When a certificate in DER ends, whatever its key is, in microseconds since the Unix epoch (RFC 5280, 4.1.2.5);
+/// `None` when it is not understood.
+pub fn not_after_us(der: &[u8]) -> Option<i64> {
+    let (validity, _) = validity(der)?;
+    let (_, end) = time(validity)?;
+    Some(time(end)?.0)
+}
+
+/// The validity of a certificate, and the fields after it.
+fn validity(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (certificate, _) = element(der, SEQUENCE)?;
+    let (fields, _) = element(certificate, SEQUENCE)?;
+    let fields = element(fields, VERSION).map_or(fields, |(_, rest)| rest);
+    let (_, fields) = element(fields, INTEGER)?;
+    let (_, fields) = element(fields, SEQUENCE)?;
+    let (_, fields) = element(fields, SEQUENCE)?;
+    element(fields, SEQUENCE)
 }
 
 fn public_key(info: &[u8]) -> Option<DecodingKey> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use kogge_types::{Clock, clock, limits};
@@ -34,12 +34,20 @@ pub trait Fetch: Debug + Send + Sync {
 pub(crate) struct Issuers {
     clock: Arc<dyn Clock>,
     fetch: OnceLock<Arc<dyn Fetch>>,
-    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
+    known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
-/// One issuer's keys. Who asks the issuer holds the lock, so that everybody else waits for the one answer.
+/// One issuer. Who asks it holds the lock, so that everybody else who needs the answer waits for that one; who comes with
+/// a key that is known waits for nobody.
 #[derive(Debug, Default)]
 struct Known {
+    keys: Mutex<Keys>,
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// One issuer's keys.
+#[derive(Debug, Default)]
+struct Keys {
     keys: Vec<IssuerKey>,
     fetched_at_us: Option<i64>,
     asked_at_us: Option<i64>,
@@ -51,12 +59,39 @@ struct Discovery {
     jwks_uri: String,
 }
 
-impl Known {
+impl Keys {
     /// The key that `id` names; without a name the only one there is.
     fn find(&self, id: Option<&str>) -> Option<IssuerKey> {
         match id {
             Some(id) => self.keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
             None => self.keys.first().filter(|_| self.keys.len() == 1).cloned(),
+        }
+    }
+
+    /// What is known of the key, when nobody needs to be asked for it, or nobody may be asked yet.
+    fn settled(&self, id: Option<&str>, now_us: i64) -> Option<Option<IssuerKey>> {
+        let within = |at_us: Option<i64>, life| at_us.is_some_and(|at_us| now_us - at_us < clock::micros(life));
+        let found = self.find(id);
+        let fresh = found.is_some() && within(self.fetched_at_us, limits::ISSUER_KEYS_LIFE);
+        (fresh || within(self.asked_at_us, limits::ISSUER_REFRESH_MIN)).then_some(found)
+    }
+}
+
+impl Known {
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what the issuer answered.
+    fn learn(&self, issuer: &str, answer: Result<Vec<IssuerKey>, FetchError>, now_us: i64) {
+        match answer {
+            Ok(found) => {
+                let mut keys = self.keys();
+                keys.keys = found;
+                keys.fetched_at_us = Some(now_us);
+            }
+            // The keys that are known stay good: the issuer may be out for a while.
+            Err(error) => tracing::warn!(issuer, %error, "cannot get the keys of an outside issuer"),
         }
     }
 }
@@ -83,47 +118,54 @@ impl Issuers {
             let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(issuer.to_owned()).or_default())
         };
-        let mut known = known.lock().await;
         let now_us = self.clock.now_us();
-        let within = |at_us: Option<i64>, life| at_us.is_some_and(|at_us| now_us - at_us < clock::micros(life));
-        let found = known.find(id);
-        let fresh = found.is_some() && within(known.fetched_at_us, limits::ISSUER_KEYS_LIFE);
-        if fresh || within(known.asked_at_us, limits::ISSUER_REFRESH_MIN) {
+        let settled = known.keys().settled(id, now_us);
+        if let Some(found) = settled {
+            // An answer that is under way may hold it.
+            if found.is_some() || known.asking.try_lock().is_ok() {
+                return found;
+            }
+        }
+        let turn = Arc::clone(&known.asking).lock_owned().await;
+        let settled = known.keys().settled(id, now_us);
+        if let Some(found) = settled {
             return found;
         }
-        known.asked_at_us = Some(now_us);
-        match self.ask(issuer, loopback).await {
-            Ok(keys) => {
-                known.keys = keys;
-                known.fetched_at_us = Some(now_us);
-            }
-            // The keys that are known stay good: the issuer may be out for a while.
-            Err(error) => tracing::warn!(issuer, %error, "cannot get the keys of an outside issuer"),
-        }
-        known.find(id)
+        known.keys().asked_at_us = Some(now_us);
+        // The answer is waited for even when whoever made us ask goes away: others need it, and nobody asks again soon.
+        let (learner, fetch, issuer) = (Arc::clone(&known), self.fetch.get().cloned(), issuer.to_owned());
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            let answer = ask(fetch, &issuer, loopback).await;
+            learner.learn(&issuer, answer, now_us);
+        });
+        let _ = asked.await;
+        let keys = known.keys();
+        keys.find(id)
     }
+}
 
-    async fn ask(&self, issuer: &str, loopback: bool) -> Result<Vec<IssuerKey>, FetchError> {
-        let fetch = self.fetch.get().ok_or_else(|| FetchError("there is no way to reach it".to_owned()))?;
-        let get = async |url: &str| {
-            if !may_fetch(url, loopback) {
-                return Err(FetchError(format!("{url} is not https://")));
-            }
-            let fetched = tokio::time::timeout(limits::ISSUER_PATIENCE, fetch.fetch(url)).await;
-            let document = fetched.map_err(|_| FetchError(format!("{url} took too long")))??;
-            let fits = document.len() <= limits::ISSUER_DOCUMENT_BYTES_MAX;
-            fits.then_some(document).ok_or_else(|| FetchError(format!("{url} is too long")))
-        };
-        let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
-        let discovery = get(&url).await?;
-        let discovery: Discovery =
-            serde_json::from_slice(&discovery).map_err(|error| FetchError(format!("{url}: {error}")))?;
-        if discovery.issuer != issuer {
-            return Err(FetchError(format!("{url} is of another issuer: {:?}", discovery.issuer)));
+/// The keys that `issuer` publishes now.
+async fn ask(fetch: Option<Arc<dyn Fetch>>, issuer: &str, loopback: bool) -> Result<Vec<IssuerKey>, FetchError> {
+    let fetch = fetch.ok_or_else(|| FetchError("there is no way to reach it".to_owned()))?;
+    let get = async |url: &str| {
+        if !may_fetch(url, loopback) {
+            return Err(FetchError(format!("{url} is not https://")));
         }
-        let keys = get(&discovery.jwks_uri).await?;
-        jwk::read(&keys).ok_or_else(|| FetchError(format!("{} holds no keys", discovery.jwks_uri)))
+        let fetched = tokio::time::timeout(limits::ISSUER_PATIENCE, fetch.fetch(url)).await;
+        let document = fetched.map_err(|_| FetchError(format!("{url} took too long")))??;
+        let fits = document.len() <= limits::ISSUER_DOCUMENT_BYTES_MAX;
+        fits.then_some(document).ok_or_else(|| FetchError(format!("{url} is too long")))
+    };
+    let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
+    let discovery = get(&url).await?;
+    let discovery: Discovery =
+        serde_json::from_slice(&discovery).map_err(|error| FetchError(format!("{url}: {error}")))?;
+    if discovery.issuer != issuer {
+        return Err(FetchError(format!("{url} is of another issuer: {:?}", discovery.issuer)));
     }
+    let keys = get(&discovery.jwks_uri).await?;
+    jwk::read(&keys).ok_or_else(|| FetchError(format!("{} holds no keys", discovery.jwks_uri)))
 }
 
 /// Whether an issuer may be asked at `url`: over TLS, or without it on this machine itself when that is allowed.

@@ -37,6 +37,22 @@ pub struct QuotaUsage {
     pub limit_bytes: u64,
 }
 
+/// The smallest quota of a repository, if it has any. What is larger finds no room, unless it is there already; it is
+/// refused while it comes in, so that an upload that is never closed does not fill the disk.
+#[derive(Debug)]
+pub(crate) struct Ceiling(Option<Full>);
+
+impl Ceiling {
+    /// # Errors
+    /// A blob of so many bytes is larger than a quota.
+    pub(crate) fn check(&self, bytes: u64) -> Result<()> {
+        match &self.0 {
+            Some(full) if bytes > full.limit.max(full.used) => Err(refusal(full, bytes)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// The scopes of one registry, and what was counted in them.
 struct Tally {
     registry: RegistryId,
@@ -118,6 +134,17 @@ impl Core {
             self.measure().await?;
         }
         Ok(())
+    }
+
+    /// What a blob of a repository can have at most, as far as what is held was measured.
+    pub(crate) fn ceiling(&self, target: &Target) -> Ceiling {
+        let quotas = self.quotas(target.registry.id).covering(&target.repository).into_iter();
+        let measured = quotas.filter_map(|quota| {
+            let scope = scope(&target.registry, &quota);
+            let (used, _) = self.usage.used(&scope)?;
+            Some(Full { scope, used, limit: quota.bytes })
+        });
+        Ceiling(measured.min_by_key(|full| full.limit.max(full.used)))
     }
 
     /// Asks for room for a blob that a repository is about to get. What it has already, or another repository of the

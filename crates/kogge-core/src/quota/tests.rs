@@ -3,14 +3,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_meta::{Commit, NewResource};
-use kogge_types::{Code, Digest, RegistryId, RepositoryPattern, ResourceId};
+use kogge_types::{Algorithm, Code, Digest, RegistryId, RepositoryPattern, ResourceId};
 use serde_json::json;
 
 use super::book::{Content, Page, PageEnd, Scope};
 use super::*;
+use crate::audit::DenialReason;
 use crate::auth::policy::rules::property;
 use crate::directory::operator;
 use crate::fixture::{Bench, bench, bench_with, body, code, image, settings};
+use crate::upload::UploadStart;
 
 /// Sets a property of the default registry, as the management API does.
 async fn set_quotas(bench: &Bench, quotas: Value) {
@@ -101,6 +103,26 @@ async fn a_quota_is_filled_to_the_last_byte_and_no_further() {
     assert_eq!(held(&bench, "*").await, 1100);
     set_quotas(&bench, json!([{ "repositories": "team/*", "bytes": 101 }])).await;
     try_push(&bench, "team/app", &[2; 1]).await.unwrap();
+}
+
+/// What is larger than the quota is not even taken in: an upload that nobody closes would lie on the disk for a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_never_grows_beyond_a_quota() {
+    let bench = bench().await;
+    set_quotas(&bench, json!([{ "repositories": "*", "bytes": 5_000 }, { "repositories": "team/*", "bytes": 1_000 }]))
+        .await;
+    assert_eq!(held(&bench, "team/*").await, 0);
+    let content = [7; 6_000];
+    for (repository, most) in [("team/app", 1_000), ("app", 5_000)] {
+        let target = bench.target(repository);
+        let upload = bench.core.start_upload(&target, UploadStart { algorithm: Algorithm::Sha256 }).await.unwrap();
+        let write = async |bytes| bench.core.write_chunk(&target, upload.id, None, body(&content[..bytes], 500)).await;
+        assert_eq!(write(most).await.unwrap().bytes, most as u64);
+        let error = write(1).await.unwrap_err();
+        assert_eq!((error.code, error.denial), (Code::Denied, Some(DenialReason::Quota)), "{repository}");
+        let gone = bench.core.upload_progress(&target, upload.id).await.unwrap_err();
+        assert_eq!(gone.code, Code::BlobUploadUnknown, "nothing is left of it");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

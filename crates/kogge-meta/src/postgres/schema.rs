@@ -58,10 +58,11 @@ fn found_installation(connection: &Connection, origin: &OriginId, now_us: i64) -
     connection.execute("INSERT INTO origins (id, origin, epoch) VALUES (1, ?1, 1)", &[origin_bytes])?;
     connection.execute("INSERT INTO journal_head (id, seq, stamp) VALUES (1, 0, 0)", &[])?;
     let own = kogge_types::ResourceId::from_bytes(*origin.as_bytes()).to_string();
-    for name in ["subscription", "tenant"] {
+    let tenant = kogge_types::ResourceId::from_bytes(tenant_id(origin)).to_string();
+    for (name, value) in [("subscription", &own), ("tenant", &tenant)] {
         connection.execute(
             "INSERT INTO settings (name, value) VALUES (?1, ?2)",
-            &[Value::Text(name), Value::Bytes(own.as_bytes())],
+            &[Value::Text(name), Value::Bytes(value.as_bytes())],
         )?;
     }
     connection.execute(
@@ -72,6 +73,13 @@ fn found_installation(connection: &Connection, origin: &OriginId, now_us: i64) -
         &[Value::Bytes(&group_id(origin)), Value::Text(&format!("/subscriptions/{own}")), Value::Int(now_us)],
     )?;
     Ok(())
+}
+
+/// The tenant's id: the installation's with its halves exchanged.
+fn tenant_id(origin: &OriginId) -> [u8; 16] {
+    let mut id = *origin.as_bytes();
+    id.rotate_left(8);
+    id
 }
 
 /// The default resource group's id: another one than the installation's, and the same for all who found it together.

@@ -87,13 +87,17 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_expiry ON grants (expires_at);
 CREATE INDEX grants_by_principal ON grants (principal) WHERE principal IS NOT NULL;
 
--- The one subscription of a deployment, and its tenant: the installation's id.
+-- The one subscription of a deployment: the installation's id; and its tenant: the same with its halves exchanged, since
+-- clients take a subscription of its tenant's id for something else.
 INSERT INTO settings (name, value)
-SELECT names.name, CAST(lower(
+SELECT i.name, CAST(lower(
     substr(i.hex, 1, 8) || '-' || substr(i.hex, 9, 4) || '-' || substr(i.hex, 13, 4) || '-' || substr(i.hex, 17, 4)
     || '-' || substr(i.hex, 21, 12)) AS BLOB)
-FROM (SELECT hex(origin) AS hex FROM installation) AS i,
-    (SELECT 'subscription' AS name UNION ALL SELECT 'tenant') AS names;
+FROM (
+    SELECT 'subscription' AS name, hex(origin) AS hex FROM installation
+    UNION ALL
+    SELECT 'tenant', substr(hex(origin), 17, 16) || substr(hex(origin), 1, 16) FROM installation
+) AS i;
 
 -- The scopes that what follows refers to. Gone at the end.
 CREATE TABLE migrated_scopes AS

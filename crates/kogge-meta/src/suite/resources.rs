@@ -71,7 +71,9 @@ async fn a_new_installation_has_a_subscription_and_a_group(bench: &Bench) {
     };
     let subscription = setting("subscription").await;
     assert_eq!(subscription.parse::<ResourceId>().expect("a UUID").to_string(), subscription);
-    assert_eq!(setting("tenant").await, subscription);
+    let tenant = setting("tenant").await;
+    assert_eq!(tenant.parse::<ResourceId>().expect("a UUID").to_string(), tenant);
+    assert_ne!(tenant, subscription);
     let parent = format!("/subscriptions/{subscription}");
     let within = parent.clone();
     let groups = bench.meta.read(move |s| s.resources(GROUP, &within, None, MANY)).await.expect("read");

@@ -89,6 +89,7 @@ impl AuditFilter {
         let kinds = self.kinds.iter().map(|word| word.parse::<Kind>().map_err(|error| malformed(&error)));
         Ok(AuditQuery {
             from_us: self.since,
+            ended_from_us: None,
             to_us: self.until,
             registry: self.registry,
             kinds: kinds.collect::<Result<_, _>>()?,

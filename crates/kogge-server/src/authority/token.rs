@@ -40,6 +40,15 @@ async fn grant(request: &Request<'_>, form: &Form, client: &Client) -> Result<To
     match form.require("grant_type")? {
         "client_credentials" => {
             let proof = proof(form, client)?;
+            if let ClientProof::Assertion(assertion) = proof
+                && !request.arrival.origin.own
+                && is_signed_by(assertion, id)
+            {
+                // Its audience is compared with the host, which here is anything that somebody wrote.
+                let message = "a signed assertion is taken at the authority's own name or address only; is the server's \
+                               external-url set?";
+                return Err(Refusal::new(Word::InvalidClient, message).into());
+            }
             core.client_credentials(&desk, id, proof, &request.wanted(form)?).await
         }
         "authorization_code" => {
@@ -59,6 +68,13 @@ async fn grant(request: &Request<'_>, form: &Form, client: &Client) -> Result<To
         }
         _ => Err(Refusal::new(Word::UnsupportedGrantType, "this authority does not know the grant_type").into()),
     }
+}
+
+/// Whether an assertion says that the client itself has signed it.
+fn is_signed_by(assertion: &str, client: &str) -> bool {
+    let claims = assertion.split('.').nth(1).and_then(|claims| BASE64_URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims = claims.and_then(|claims| serde_json::from_slice::<Value>(&claims).ok());
+    claims.is_some_and(|claims| claims["iss"].as_str().is_some_and(|issuer| issuer.eq_ignore_ascii_case(client)))
 }
 
 /// Who asks, by the form or by HTTP Basic (RFC 6749, 2.3.1), but not by both.

@@ -52,6 +52,14 @@ pub struct CredentialArgs {
     expires_in: String,
 }
 
+/// Somebody, by name.
+#[derive(Debug, Args)]
+pub struct Named {
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// Make a user; the password is read from standard input
@@ -80,29 +88,13 @@ pub enum UserCommand {
     /// List the users
     List(Place),
     /// Give a user a new password, from standard input; its tokens and logins are void at once
-    SetPassword {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    SetPassword(Named),
     /// Forbid a user to log in; its tokens and logins are void at once
-    Disable {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Disable(Named),
     /// Let a user log in again
-    Enable {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Enable(Named),
     /// Remove a user with its roles; its tokens are void at once
-    Delete {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Delete(Named),
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,11 +124,7 @@ pub enum GroupCommand {
         place: Place,
     },
     /// Remove a group with its roles
-    Delete {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Delete(Named),
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,11 +144,7 @@ pub enum ServicePrincipalCommand {
     /// List the service principals
     List(Place),
     /// Show a service principal and its credentials, but no secret
-    Show {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Show(Named),
     /// Give a service principal a new credential in place of its secrets and certificates
     Reset {
         name: String,
@@ -207,23 +191,11 @@ pub enum ServicePrincipalCommand {
         place: Place,
     },
     /// Forbid a service principal to log in; its tokens are void at once
-    Disable {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Disable(Named),
     /// Let a service principal log in again
-    Enable {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Enable(Named),
     /// Remove a service principal with its roles; its tokens are void at once
-    Delete {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Delete(Named),
 }
 
 #[derive(Debug, Subcommand)]
@@ -240,17 +212,9 @@ pub enum IdentityCommand {
     /// List the managed identities
     List(Place),
     /// Print an access token for the management API in a managed identity's name, by the running server
-    Token {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Token(Named),
     /// Remove a managed identity with its roles
-    Delete {
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    Delete(Named),
 }
 
 #[derive(Debug, Subcommand)]
@@ -277,13 +241,13 @@ pub(super) fn user(command: UserCommand) -> Result<(), LocalError> {
             call(&place, AdminCall::PutUser { name, password, role, registry, repositories })
         }
         UserCommand::List(place) => ask(&place, IdentityCall::List { kind }),
-        UserCommand::SetPassword { name, place } => {
+        UserCommand::SetPassword(Named { name, place }) => {
             let password = read_password()?;
             ask(&place, IdentityCall::SetPassword { name, password })
         }
-        UserCommand::Disable { name, place } => ask(&place, IdentityCall::Enable { kind, name, enabled: false }),
-        UserCommand::Enable { name, place } => ask(&place, IdentityCall::Enable { kind, name, enabled: true }),
-        UserCommand::Delete { name, place } => ask(&place, IdentityCall::Delete { kind, name }),
+        UserCommand::Disable(Named { name, place }) => ask(&place, IdentityCall::Enable { kind, name, enabled: false }),
+        UserCommand::Enable(Named { name, place }) => ask(&place, IdentityCall::Enable { kind, name, enabled: true }),
+        UserCommand::Delete(Named { name, place }) => ask(&place, IdentityCall::Delete { kind, name }),
     }
 }
 
@@ -300,7 +264,7 @@ pub(super) fn group(command: GroupCommand) -> Result<(), LocalError> {
         GroupCommand::RemoveMember { group, member, place } => {
             ask(&place, IdentityCall::SetGroupMember { group, member, present: false })
         }
-        GroupCommand::Delete { name, place } => ask(&place, IdentityCall::Delete { kind, name }),
+        GroupCommand::Delete(Named { name, place }) => ask(&place, IdentityCall::Delete { kind, name }),
     }
 }
 
@@ -320,7 +284,7 @@ pub(super) fn service_principal(command: ServicePrincipalCommand) -> Result<(), 
             IdentityCall::ResetServicePrincipal { name, credential, append }
         }),
         Verb::List(place) => ask(&place, IdentityCall::List { kind }),
-        Verb::Show { name, place } => ask(&place, IdentityCall::ShowServicePrincipal { name }),
+        Verb::Show(Named { name, place }) => ask(&place, IdentityCall::ShowServicePrincipal { name }),
         Verb::Federate { name, issuer, subject, audience, place } => {
             ask(&place, IdentityCall::Federate { name, rule: Federation { issuer, subject, audience } })
         }
@@ -328,9 +292,9 @@ pub(super) fn service_principal(command: ServicePrincipalCommand) -> Result<(), 
         Verb::Assign { name, role, scope, place } => {
             ask(&place, IdentityCall::AssignRole { name, role: Assigned { role, scope } })
         }
-        Verb::Disable { name, place } => ask(&place, IdentityCall::Enable { kind, name, enabled: false }),
-        Verb::Enable { name, place } => ask(&place, IdentityCall::Enable { kind, name, enabled: true }),
-        Verb::Delete { name, place } => ask(&place, IdentityCall::Delete { kind, name }),
+        Verb::Disable(Named { name, place }) => ask(&place, IdentityCall::Enable { kind, name, enabled: false }),
+        Verb::Enable(Named { name, place }) => ask(&place, IdentityCall::Enable { kind, name, enabled: true }),
+        Verb::Delete(Named { name, place }) => ask(&place, IdentityCall::Delete { kind, name }),
     }
 }
 
@@ -341,8 +305,8 @@ pub(super) fn identity(command: IdentityCommand) -> Result<(), LocalError> {
             ask(&place, IdentityCall::CreateManagedIdentity { name, roles: role.roles() })
         }
         IdentityCommand::List(place) => ask(&place, IdentityCall::List { kind }),
-        IdentityCommand::Token { name, place } => ask(&place, IdentityCall::ManagedIdentityToken { name }),
-        IdentityCommand::Delete { name, place } => ask(&place, IdentityCall::Delete { kind, name }),
+        IdentityCommand::Token(Named { name, place }) => ask(&place, IdentityCall::ManagedIdentityToken { name }),
+        IdentityCommand::Delete(Named { name, place }) => ask(&place, IdentityCall::Delete { kind, name }),
     }
 }
 

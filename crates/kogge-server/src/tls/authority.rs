@@ -67,6 +67,28 @@ impl Authority {
     }
 }
 
+/// The authority in `folder` as one text, certificate and key, made when there is none.
+pub(crate) fn export(folder: &Path, clock: &dyn Clock) -> Result<String, TlsError> {
+    Authority::open(folder, clock)?;
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).map_err(|source| TlsError::Read { path, source })
+    };
+    Ok(read(CERTIFICATE_FILE)? + &read(KEY_FILE)?)
+}
+
+/// Puts an authority that was exported elsewhere into `folder`.
+pub(crate) fn import(folder: &Path, pems: &str) -> Result<(), TlsError> {
+    let (path, key_path) = (folder.join(CERTIFICATE_FILE), folder.join(KEY_FILE));
+    let end = pems.find(KEY_BEGIN).ok_or(TlsError::Pem { path: key_path.clone(), what: "private key" })?;
+    let (certificate, key) = pems.split_at(end);
+    write(&key_path, key, 0o600)?;
+    write(&path, certificate, 0o644)
+}
+
+/// How a key in PEM form begins.
+const KEY_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+
 /// The certificate that is there, unless it ends soon. A new one has the same name and key, so that clients that trust
 /// the old one go on trusting until that ends.
 fn usable(path: &Path, clock: &dyn Clock) -> Result<Option<CertificateDer<'static>>, TlsError> {

@@ -76,13 +76,13 @@ def credentials(client, name):
 def scope_maps(client, name):
     actions = ["repositories/team/app/content/read", "repositories/team/app/content/write"]
     made = client.scope_maps.begin_create(
-        GROUP, name, "team", {"properties": {"description": "a team", "actions": actions}}
+        GROUP, name, "teammap", {"properties": {"description": "a team", "actions": actions}}
     ).result()
     assert sorted(made.actions) == sorted(actions) and made.description == "a team", made
-    changed = client.scope_maps.begin_update(GROUP, name, "team", {"properties": {"actions": actions[:1]}}).result()
+    changed = client.scope_maps.begin_update(GROUP, name, "teammap", {"properties": {"actions": actions[:1]}}).result()
     assert changed.actions == actions[:1] and changed.description == "a team", changed
     names = [item.name for item in client.scope_maps.list(GROUP, name)]
-    assert "team" in names and "_repositories_pull" in names, names
+    assert "teammap" in names and "_repositories_pull" in names, names
     refused(
         lambda: client.scope_maps.begin_create(
             GROUP, name, "wrong", {"properties": {"actions": ["repositories/team/app/content/fly"]}}
@@ -117,8 +117,8 @@ def main(base, subscription, name, application, secret):
     registries(client, name)
     credentials(client, name)
     tokens(client, name, scope_maps(client, name))
-    client.scope_maps.begin_delete(GROUP, name, "team").result()
-    refused(lambda: client.scope_maps.get(GROUP, name, "team"), ResourceNotFoundError)
+    client.scope_maps.begin_delete(GROUP, name, "teammap").result()
+    refused(lambda: client.scope_maps.get(GROUP, name, "teammap"), ResourceNotFoundError)
     client.registries.begin_delete(GROUP, name).result()
     refused(lambda: client.registries.get(GROUP, name), ResourceNotFoundError)
     # What is gone can be deleted once more.

@@ -92,7 +92,10 @@ def deletions(client, first, second):
     client.delete_manifest(REPOSITORY, "v2")
     refused(lambda: client.get_manifest_properties(REPOSITORY, second), 404)
     config = client.get_manifest(REPOSITORY, first).manifest["config"]["digest"]
-    client.delete_blob(REPOSITORY, config)
+    # An image never loses what it names.
+    refused(lambda: client.delete_blob(REPOSITORY, config), 405)
+    alone, _ = client.upload_blob(REPOSITORY, io.BytesIO(b"named by nobody"))
+    client.delete_blob(REPOSITORY, alone)
     client.delete_repository(REPOSITORY)
     try:
         client.get_repository_properties(REPOSITORY)

@@ -1,9 +1,11 @@
 //! The authority as clients see it.
 
+mod attacks;
 mod grants;
 mod hosts;
 mod outside;
 mod pages;
+mod routes;
 mod verbs;
 
 use base64::Engine;
@@ -18,7 +20,6 @@ use serde_json::Value;
 const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 const ARM: &str = "https://management.localhost";
 const REGISTRY: &str = "https://containerregistry.azure.net";
-const PASSWORD: &str = "a password of some length";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 fn form(pairs: &[(&str, &str)]) -> String {

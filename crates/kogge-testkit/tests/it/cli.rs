@@ -3,6 +3,7 @@
 mod copy;
 mod login;
 mod management;
+mod openapi;
 mod verbs;
 
 use std::path::{Path, PathBuf};

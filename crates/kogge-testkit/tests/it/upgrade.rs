@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use http::Method;
+use kogge_core::auth::role;
 use kogge_testkit::content::{ImageBuilder, IndexBuilder, Seed, Tree};
 use kogge_testkit::http::Client;
-use kogge_testkit::process::Site;
+use kogge_testkit::process::{PASSWORD, Process, Site};
 use kogge_testkit::repository::Repository;
 use kogge_types::media_type::OCI_LAYER_GZIP;
 use kogge_types::{Algorithm, Digest};
 use serde_json::{Value, json};
+
+use crate::edge::permissions::{ask, management_by};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The user that a stored data directory has beside the administrator.
@@ -41,10 +45,7 @@ async fn every_released_versions_data_directory_opens() {
             for (repository, content) in &content {
                 expect_content(&Repository::new(&process.client(), repository), content).await;
             }
-            let reader = Client::new(process.addr()).with_basic(READER.0, READER.1);
-            let repository = Repository::new(&reader, "upgrade/app");
-            repository.get_manifest("one").await.expect_status(200);
-            repository.delete_manifest("one").await.expect_status(401);
+            expect_rights(&process).await;
             process.stop();
         }
         assert_eq!(site.run(&["scrub"]).json()["corrupt"], 0);
@@ -103,6 +104,42 @@ async fn expect_content(repository: &Repository, content: &Value) {
         let listed = repository.referrers(digest(&referrer["subject"]), "").await.expect_status(200).json();
         assert_eq!(listed["manifests"][0]["digest"], referrer["digest"], "{listed}");
     }
+}
+
+/// Who had roles has them, by a login and by the management API, and nobody has others.
+async fn expect_rights(process: &Process) {
+    let anonymous = Client::new(process.addr());
+    let reader = anonymous.with_basic(READER.0, READER.1);
+    let repository = Repository::new(&reader, "upgrade/app");
+    repository.get_manifest("one").await.expect_status(200);
+    repository.delete_manifest("one").await.expect_status(401);
+    anonymous.with_basic(READER.0, "another secret").get("/v2/").try_send().await.expect_err("a wrong password");
+    Repository::new(&anonymous, "upgrade/app").get_manifest("one").await.expect_status(401);
+    let owner = management_by(&anonymous, "admin", PASSWORD, "localhost").await;
+    let subscriptions = ask(&owner, Method::GET, "/subscriptions", Value::Null).await.expect_status(200).json();
+    let subscription = subscriptions["value"][0]["id"].as_str().expect("a subscription");
+    let provider = format!("{subscription}/providers/Microsoft.ContainerRegistry/registries");
+    let registries = ask(&owner, Method::GET, &provider, Value::Null).await.expect_status(200).json();
+    assert_eq!(registries["value"][0]["name"], "default", "{registries}");
+    assert_eq!(registries["value"][0]["properties"]["anonymousPullEnabled"], false, "{registries}");
+    let path = format!("{subscription}/providers/Microsoft.Authorization/roleAssignments");
+    let listed = ask(&owner, Method::GET, &path, Value::Null).await.expect_status(200).json();
+    let mut roles: Vec<_> = listed["value"].as_array().expect("a list").iter().map(assigned).collect();
+    roles.sort();
+    let role = |name| role::built_in_by_name(name).expect("a built-in role").id.to_string();
+    let mut expected = [(role("Owner"), "/".to_owned()), (role("AcrPull"), "/".to_owned())];
+    expected.sort();
+    assert_eq!(roles, expected, "{listed}");
+    // To pull gives no look at the registry's settings.
+    let reader = management_by(&anonymous, READER.0, READER.1, "localhost").await;
+    let registry = registries["value"][0]["id"].as_str().expect("an id");
+    ask(&reader, Method::PATCH, registry, json!({})).await.expect_status(403);
+}
+
+/// The role of an assignment, and where it is given.
+fn assigned(assignment: &Value) -> (String, String) {
+    let text = |name: &str| assignment["properties"][name].as_str().expect(name).to_owned();
+    (text("roleDefinitionId").rsplit('/').next().expect("an id").to_owned(), text("scope"))
 }
 
 /// An opened data directory takes pushes, deletes and collections.

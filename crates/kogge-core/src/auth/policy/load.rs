@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kogge_meta::{Commit, Credential, CredentialKind, Entry, Event, PrincipalKind, Registry, Resource, Snapshot, Tx};
 use kogge_types::{RegistryId, RegistryName, ResourceId};
@@ -349,12 +350,19 @@ impl Core {
         self.meta.read(read).await
     }
 
-    /// Makes what was committed last the policy in force.
+    /// Makes what was committed last the policy in force. Of many who ask at once, one reads for all.
     pub(crate) async fn reload_policy(&self) -> Result<()> {
-        let _loading = self.policy.loading.lock().await;
+        let turn = self.policy.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut served = self.policy.loading.lock().await;
+        if *served >= turn {
+            // Read by another, after what this one committed.
+            return Ok(());
+        }
+        let asked = self.policy.asked.load(Ordering::Acquire);
         let (anonymous_pull, kek) = (self.settings.anonymous_pull, Arc::clone(&self.kek));
         let policy = self.meta.read(move |snapshot| Reader { snapshot, kek: &kek, anonymous_pull }.policy()).await?;
         self.policy.policy.store(Arc::new(policy));
+        *served = asked;
         Ok(())
     }
 

@@ -13,7 +13,8 @@ use crate::auth::scope_map::ScopeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Secret {
     hash: [u8; 32],
-    expires_at_us: Option<i64>,
+    /// From when it is void, in microseconds since the Unix epoch; `None` is never.
+    pub(crate) expires_at_us: Option<i64>,
 }
 
 impl Secret {
@@ -50,10 +51,11 @@ impl Secrets {
         Self(secrets.filter_map(Secret::read).collect())
     }
 
-    pub(crate) fn fit(&self, password: &str, now_us: i64) -> bool {
+    /// The secret that `password` is.
+    pub(crate) fn find(&self, password: &str, now_us: i64) -> Option<&Secret> {
         let hash = secret_hash(password.as_bytes());
         // Every one is compared, so that the time tells nothing.
-        self.0.iter().fold(false, |found, secret| found | secret.fits(&hash, now_us))
+        self.0.iter().fold(None, |found, secret| if secret.fits(&hash, now_us) { Some(secret) } else { found })
     }
 
     /// A number that changes with the secrets: what was issued for earlier ones is void.
@@ -98,12 +100,12 @@ mod tests {
     #[test]
     fn a_secret_fits_until_it_expires() {
         let secrets = Secrets(vec![Secret::of(b"one", None), Secret::of(b"two", Some(10))]);
-        assert!(secrets.fit("one", i64::MAX));
-        assert!(secrets.fit("two", 9));
-        assert!(!secrets.fit("two", 10));
-        assert!(!secrets.fit("three", 0));
-        assert!(!secrets.fit("", 0));
-        assert!(!Secrets::default().fit("", 0));
+        assert!(secrets.find("one", i64::MAX).is_some());
+        assert!(secrets.find("two", 9).is_some());
+        assert!(secrets.find("two", 10).is_none());
+        assert!(secrets.find("three", 0).is_none());
+        assert!(secrets.find("", 0).is_none());
+        assert!(Secrets::default().find("", 0).is_none());
     }
 
     #[test]

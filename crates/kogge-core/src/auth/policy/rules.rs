@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kogge_meta::{Registry, Resource};
-use kogge_types::{RepositoryName, RepositoryPattern};
+use kogge_types::{Action, RepositoryName, RepositoryPattern};
 use serde_json::Value;
 
 use crate::auth::role::RoleMode;
@@ -77,7 +77,14 @@ impl RegistryRules {
         self.anonymous.contains(&RepositoryPattern::All)
     }
 
-    pub(crate) fn is_public(&self, repository: &RepositoryName) -> bool {
-        self.anonymous.iter().any(|pattern| pattern.matches(repository))
+    /// Whether anybody at all may do this: pull what is public, and list it.
+    pub(crate) fn is_public(&self, action: Action, repository: Option<&RepositoryName>) -> bool {
+        match (action, repository) {
+            (Action::Pull | Action::MetadataRead, Some(repository)) => {
+                self.anonymous.iter().any(|pattern| pattern.matches(repository))
+            }
+            (Action::Catalog, None) => !self.anonymous.is_empty(),
+            _ => false,
+        }
     }
 }

@@ -228,7 +228,9 @@ fn certificates_are_read_or_refused() {
             for flip in [0x01, 0x80, 0xff] {
                 changed[place] ^= flip;
                 // Whatever it is taken for, it is no certificate that is registered.
-                assert!(Certificate::read(&changed).is_ok_and(|other| other.sha1 == read.sha1) == (changed == pair.der));
+                assert!(
+                    Certificate::read(&changed).is_ok_and(|other| other.sha1 == read.sha1) == (changed == pair.der)
+                );
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use kogge_types::{Action, limits};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -58,6 +59,8 @@ impl Issuer {
 struct Network {
     documents: Mutex<HashMap<String, Value>>,
     asked: AtomicUsize,
+    /// Nobody is answered while this is locked.
+    held: tokio::sync::Mutex<()>,
 }
 
 impl Network {
@@ -81,6 +84,7 @@ impl Fetch for Network {
     fn fetch<'a>(&'a self, url: &'a str) -> Fetched<'a> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
+            drop(self.held.lock().await);
             tokio::task::yield_now().await;
             let found = self.documents.lock().unwrap().get(url).map(Value::to_string);
             found.map(Bytes::from).ok_or_else(|| FetchError(format!("{url} is not there")))
@@ -222,6 +226,26 @@ async fn issuers_are_asked_rarely_and_only_when_trusted() {
     assert_eq!(network.asked(), 5);
     assert!(core.verify_management_token(&entra.token(core, &json!({}))).await.is_ok());
     assert_eq!(network.asked(), 5, "and it is left alone for a while");
+}
+
+/// Anybody can send a token with a key that nobody knows, and go away.
+#[tokio::test]
+async fn nobody_waits_for_an_issuer_whom_another_made_us_ask() {
+    let (network, entra) = (Arc::new(Network::default()), Issuer::new(ENTRA, "one"));
+    network.publish(ENTRA, &[&entra]);
+    let bench = trusting(&network).await;
+    let (core, token) = (&bench.core, entra.token(&bench.core, &json!({})));
+    let held = network.held.lock().await;
+    assert!(core.verify_management_token(&token).now_or_never().is_none(), "whoever asked first goes away");
+    drop(held);
+    assert!(core.verify_management_token(&token).await.is_ok(), "what he asked for is there");
+    assert_eq!(network.asked(), 2);
+    bench.clock.advance(limits::ISSUER_REFRESH_MIN);
+    let held = network.held.lock().await;
+    let unknown = Issuer::new(ENTRA, "made up").token(core, &json!({}));
+    assert!(core.verify_management_token(&unknown).now_or_never().is_none(), "the issuer is asked again");
+    assert!(core.verify_management_token(&token).now_or_never().is_some_and(|known| known.is_ok()));
+    drop(held);
 }
 
 #[tokio::test]

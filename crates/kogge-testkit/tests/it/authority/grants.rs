@@ -66,7 +66,8 @@ async fn clients_name_themselves_once() {
     let wrong = header(&[grant], &basic(&id, "wrong")).send().await.expect_status(401);
     assert_eq!(text(&wrong, "error"), "invalid_client");
     assert!(wrong.header("www-authenticate").is_some());
-    let cases: &[(&[(&str, &str)], u16, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let cases: &[Case<'_>] = &[
         (&[grant], 400, "invalid_request"),
         (&[("client_id", &id)], 400, "invalid_request"),
         (&[grant, ("client_id", &id)], 401, "invalid_client"),

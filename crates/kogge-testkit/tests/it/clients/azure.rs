@@ -8,6 +8,7 @@ mod credentials;
 mod health;
 mod login;
 mod network;
+mod people;
 mod registries;
 mod repositories;
 mod roles;
@@ -60,11 +61,13 @@ impl Azure {
     }
 
     /// What the CLI answers the owner.
+    #[track_caller]
     fn az(&self, line: &str) -> Value {
         self.console(&self.owner.name).az(line)
     }
 
     /// The message with which the CLI refuses the owner a command.
+    #[track_caller]
     fn az_refused(&self, line: &str) -> String {
         self.console(&self.owner.name).refused(line)
     }

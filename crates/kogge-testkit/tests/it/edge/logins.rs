@@ -63,6 +63,18 @@ async fn tokens_that_are_refused_are_counted_too() {
     assert_eq!(metric(&registry, "kogge_login_failures_total").await, 3);
 }
 
+/// Nobody, who gets tokens too, has the server sign and remember whatever he likes.
+#[tokio::test]
+async fn a_token_names_no_endless_service() {
+    let registry = TestRegistry::start().await;
+    for (length, status) in [(256, 200), (257, 400)] {
+        let service = "x".repeat(length);
+        let form = format!("grant_type=password&service={service}");
+        registry.anonymous().post("/oauth2/token").body(form).send().await.expect_status(status);
+        registry.anonymous().get(&format!("/oauth2/token?service={service}")).send().await.expect_status(status);
+    }
+}
+
 /// An attacker at one address must not lock out whoever else comes through the same proxy.
 #[tokio::test]
 async fn one_client_s_failures_are_not_another_s() {

@@ -4,6 +4,7 @@
 
 mod conditions;
 mod openness;
+mod operations;
 mod roles;
 mod tokens;
 
@@ -97,7 +98,7 @@ impl World {
     }
 }
 
-async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Reply {
+pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Reply {
     let sign = if path.contains('?') { '&' } else { '?' };
     let request = client.request(method, format!("{path}{sign}api-version=2025-11-01"));
     let request = request.header("content-type", "application/json");
@@ -106,15 +107,20 @@ async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Reply 
 
 /// The management API as somebody who logs in with a password.
 async fn management(registry: &TestRegistry, name: &str, password: &str) -> Client {
+    management_by(&registry.anonymous(), name, password, "localhost").await
+}
+
+/// The same by way of `client`, of a deployment with this domain.
+pub(crate) async fn management_by(client: &Client, name: &str, password: &str, domain: &str) -> Client {
+    let scope = format!("https://management.{domain}/.default");
     let fields = [
         ("grant_type", "password"),
         ("client_id", AZURE_CLI),
         ("username", name),
         ("password", password),
-        ("scope", "https://management.localhost/.default"),
+        ("scope", scope.as_str()),
     ];
     let form: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    let client = registry.anonymous();
     let request = client.post("/adfs/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
     let reply = request.body(form.join("&")).send().await.expect_status(200).json();
     client.with_bearer(reply["access_token"].as_str().expect("a token"))

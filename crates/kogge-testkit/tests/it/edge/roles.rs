@@ -8,7 +8,7 @@ use kogge_testkit::repository::Repository;
 use kogge_types::Digest;
 use serde_json::json;
 
-use super::{PASSWORD, grant, user, user_at};
+use super::{PASSWORD, grant, set_property, user, user_at};
 
 /// What `client` may do to `name`: one letter for pull, push, delete, metadata and catalog each.
 async fn rights(client: &Client, name: &str) -> String {
@@ -119,15 +119,15 @@ async fn the_catalog_shows_what_the_caller_may_list_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_open_deployment_lets_anybody_pull_and_nothing_else() {
+async fn an_open_deployment_lets_anybody_pull_and_list_and_nothing_else() {
     let registry = TestRegistry::start_with("[login]\nanonymous-pull = true").await;
     registry.core().put_registry(&"other".parse().expect("a name"), false).await.expect("a registry");
     let anonymous = registry.anonymous();
-    assert_eq!(rights(&anonymous, "a").await, "rm");
-    assert_eq!(rights(&anonymous.with_host("other.localhost"), "a").await, "rm");
+    assert_eq!(rights(&anonymous, "a").await, "rmc");
+    assert_eq!(rights(&anonymous.with_host("other.localhost"), "a").await, "rmc");
     // Whoever may not do more without the switch may still pull with it.
     let stranger = user(&registry, "stranger", "AcrDelete", "b").await;
-    assert_eq!(rights(&stranger, "a").await, "rm");
+    assert_eq!(rights(&stranger, "a").await, "rmc");
     // Clients look here first, and take an anonymous token from the challenge.
     anonymous.get("/v2/").send().await.expect_status(401);
     let token = anonymous.get("/oauth2/token?service=x&scope=repository:a:pull,push").send().await.expect_status(200);
@@ -143,11 +143,25 @@ async fn an_open_registry_opens_no_other() {
     let name = "public".parse().expect("a name");
     registry.core().put_registry(&name, true).await.expect("a registry");
     let anonymous = registry.anonymous();
-    assert_eq!(rights(&anonymous.with_host("public.localhost"), "a").await, "rm");
+    assert_eq!(rights(&anonymous.with_host("public.localhost"), "a").await, "rmc");
     assert_eq!(rights(&anonymous, "a").await, "");
     // There, what is not there is told; here it is not.
     let missing = anonymous.with_host("public.localhost").get("/v2/a/tags/list").send().await;
     missing.expect_error(404, "NAME_UNKNOWN");
     registry.core().put_registry(&name, false).await.expect("closed again");
     assert_eq!(rights(&anonymous.with_host("public.localhost"), "a").await, "");
+}
+
+#[tokio::test]
+async fn strangers_are_shown_what_is_public_and_no_more() {
+    let registry = TestRegistry::start().await;
+    let image = ImageBuilder::new(&mut Seed::new(9)).build();
+    for name in ["public/app", "secret/app"] {
+        Repository::new(&registry.client(), name).push_tagged(&image, "latest").await;
+    }
+    set_property(&registry, "default", "properties.anonymousPullRepositories", json!(["public/*"])).await;
+    let listed = registry.anonymous().get("/v2/_catalog").send().await.expect_status(200).json();
+    assert_eq!(listed, json!({"repositories": ["public/app"]}));
+    let deleter = user(&registry, "deleter", "AcrDelete", "*").await;
+    assert_eq!(deleter.get("/v2/_catalog").send().await.expect_status(200).json(), listed);
 }

@@ -106,12 +106,17 @@ impl<'a> Console<'a> {
         messages
     }
 
+    /// A command line that has not been started.
+    pub(super) fn command(&self, line: &str) -> Command {
+        let mut command = self.sandbox.command("az");
+        command.env("AZURE_CONFIG_DIR", self.sandbox.path(&format!("azure-{}", self.name)));
+        command.args(line.split_whitespace());
+        command
+    }
+
     #[track_caller]
     fn run(&self, line: &str, words: &[&str]) -> (Output, String) {
-        let mut command: Command = self.sandbox.command("az");
-        command.env("AZURE_CONFIG_DIR", self.sandbox.path(&format!("azure-{}", self.name)));
-        command.args(line.split_whitespace()).args(words);
-        let output = command.output().unwrap_or_else(|error| panic!("az {line}: {error}"));
+        let output = self.command(line).args(words).output().unwrap_or_else(|error| panic!("az {line}: {error}"));
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         (output, messages)
     }

@@ -14,7 +14,7 @@ fn acr_login_logs_docker_and_oras_in() {
     let (built, pushed) = (image("team/docker:v1"), image("team/file:v1"));
     build(sandbox, &built, 70, 10_000);
     sandbox.run_refused(&format!("docker push {built}"));
-    azure.az(&format!("acr login -n {REGISTRY}"));
+    azure.console(&azure.owner.name).messages(&format!("acr login -n {REGISTRY}"));
     sandbox.run(&format!("docker push {built}"));
     sandbox.run(&format!("docker image rm --force {built}"));
     sandbox.run(&format!("docker pull {built}"));
@@ -56,10 +56,10 @@ fn scope_maps_bound_what_their_tokens_may_do() {
         assert!(names.contains(&name), "{names:?}");
     }
     let actions = "--repository team/app content/read content/write --description team";
-    let map = az("scope-map create", &format!("-n team {actions}"));
+    let map = az("scope-map create", &format!("-n teammap {actions}"));
     assert_eq!(map["description"], "team");
     assert_eq!(map["actions"].as_array().map(Vec::len), Some(2));
-    let token = az("token create", "-n robot --scope-map team");
+    let token = az("token create", "-n robot --scope-map teammap");
     assert_eq!(token["status"], "enabled");
     assert_eq!(token["credentials"]["username"], "robot");
     let password1 = password(&token["credentials"]["passwords"], "password1");
@@ -68,15 +68,15 @@ fn scope_maps_bound_what_their_tokens_may_do() {
     azure.sandbox.run_refused(&format!("oras push {} file.txt:text/plain", image("other/app:v1")));
 
     let update =
-        "-n team --add-repository other/app content/read content/write --remove-repository team/app content/write";
+        "-n teammap --add-repository other/app content/read content/write --remove-repository team/app content/write";
     let map = az("scope-map update", update);
     assert_eq!(map["actions"].as_array().map(Vec::len), Some(3), "{map}");
     azure.push("other/app:v1", "now it may");
     azure.sandbox.write("file.txt", "and this no more");
     azure.sandbox.run_refused(&format!("oras push {} file.txt:text/plain", image("team/app:v2")));
-    assert_eq!(text(&az("scope-map show", "-n team"), "name"), "team");
-    az("scope-map delete", "-n team -y");
-    azure.az_refused(&format!("acr scope-map show -r {REGISTRY} -n team"));
+    assert_eq!(text(&az("scope-map show", "-n teammap"), "name"), "teammap");
+    az("scope-map delete", "-n teammap -y");
+    azure.az_refused(&format!("acr scope-map show -r {REGISTRY} -n teammap"));
     azure.az_refused(&format!("acr scope-map delete -r {REGISTRY} -n _repositories_pull -y"));
 }
 

@@ -30,6 +30,9 @@ fn network_rules_open_and_close_a_registry() {
     let sealed = azure.az(&format!("acr update -n {REGISTRY} --public-network-enabled false"));
     assert_eq!(sealed["publicNetworkAccess"], "Disabled");
     azure.az_refused(&repositories);
+    // When it sealed the registry, the CLI closed its default as well.
     azure.az(&format!("acr update -n {REGISTRY} --public-network-enabled true"));
+    azure.az_refused(&repositories);
+    azure.az(&format!("acr update -n {REGISTRY} --default-action Allow"));
     azure.az(&repositories);
 }

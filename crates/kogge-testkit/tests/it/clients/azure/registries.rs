@@ -10,8 +10,8 @@ fn a_registry_lives_from_its_creation_to_its_deletion() {
     assert_eq!(free["nameAvailable"], true);
     assert_eq!(free["availableLoginServerName"], server.as_str());
 
-    let made = azure.az("acr create -n DemoReg -g default --sku Premium --tags env=test");
-    assert_eq!(text(&made, "name").to_lowercase(), REGISTRY);
+    let made = azure.az(&format!("acr create -n {REGISTRY} -g default --sku Premium --tags env=test"));
+    assert_eq!(text(&made, "name"), REGISTRY);
     assert_eq!(made["loginServer"], server.as_str());
     assert_eq!(made["provisioningState"], "Succeeded");
     assert_eq!(made["sku"]["name"], "Premium");

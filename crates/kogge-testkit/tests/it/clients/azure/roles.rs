@@ -25,7 +25,8 @@ fn a_role_is_assigned_listed_and_taken_away() {
 
     let assignment = assign(&azure, &guest, "AcrPull", &scope, &[]);
     // Who has no role has no subscription either, so only now the CLI finds one.
-    let terminal = azure.log_in(&guest);
+    let terminal = azure.console(&guest.name);
+    terminal.az(&guest.login());
     assert_eq!(assignment["properties"]["principalId"], guest.object_id.as_str());
     let listed = azure.az(&format!("role assignment list --scope {scope} --fill-principal-name false"));
     assert_eq!(fields(&listed, "roleDefinitionName"), ["AcrPull"]);

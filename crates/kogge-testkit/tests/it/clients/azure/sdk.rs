@@ -1,6 +1,6 @@
 //! Azure's libraries for Python: whole scenarios, each a script in `test-data/azure` that fails at the first surprise.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Azure, DOMAIN, Principal, REGISTRY, text};
 use crate::clients::sandbox::Sandbox;
@@ -52,9 +52,13 @@ fn the_registry_library_reads_without_a_name_where_that_is_allowed() {
 
 /// Runs a script to its end, which must be a good one.
 pub(super) fn run(sandbox: &Sandbox, script: &str, arguments: &[&str]) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/azure").join(script);
     let mut command = sandbox.command("python");
-    let output = command.arg(file).args(arguments).output().expect("Python can be started");
+    let output = command.arg(self::script(script)).args(arguments).output().expect("Python can be started");
     let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}: {}\n{printed}", output.status);
+}
+
+/// The path of a script.
+pub(super) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/azure").join(name)
 }

@@ -41,18 +41,18 @@ async fn the_admin_user_may_everything_while_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn anybody_pulls_from_what_is_open_and_nothing_else() {
+async fn anybody_pulls_and_lists_what_is_open_and_nothing_else() {
     let world = World::start().await;
     world.put(&world.path("other"), json!({ "location": "local", "sku": { "name": "Premium" } })).await;
     let anonymous = world.registry.anonymous();
-    // What is set, and what anybody may do at two repositories.
+    // What is set, and what anybody may do at two repositories. What is open is listed, wherever one asks.
     let table = [
-        (json!({ "anonymousPullEnabled": true }), "pr", "pr"),
+        (json!({ "anonymousPullEnabled": true }), "prc", "prc"),
         (json!({ "anonymousPullEnabled": false }), "", ""),
-        (json!({ "anonymousPullRepositories": ["public/*"] }), "pr", ""),
-        (json!({ "anonymousPullRepositories": ["public/app", "team/app"] }), "pr", "pr"),
-        (json!({ "anonymousPullEnabled": true, "anonymousPullRepositories": ["nothing"] }), "pr", "pr"),
-        (json!({ "anonymousPullEnabled": false, "anonymousPullRepositories": ["*"] }), "pr", "pr"),
+        (json!({ "anonymousPullRepositories": ["public/*"] }), "prc", "c"),
+        (json!({ "anonymousPullRepositories": ["public/app", "team/app"] }), "prc", "prc"),
+        (json!({ "anonymousPullEnabled": true, "anonymousPullRepositories": ["nothing"] }), "prc", "prc"),
+        (json!({ "anonymousPullEnabled": false, "anonymousPullRepositories": ["*"] }), "prc", "prc"),
         (json!({ "anonymousPullRepositories": [] }), "", ""),
     ];
     let (stranger, _) = world.user("stranger").await;
@@ -64,4 +64,24 @@ async fn anybody_pulls_from_what_is_open_and_nothing_else() {
         assert_eq!(rights(&stranger, "public/app").await, at_public, "{properties}");
         assert_eq!(rights(&anonymous.with_host("other.localhost"), "public/app").await, "", "{properties}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_does_not_show_what_happened_to_an_earlier_one_of_its_name() {
+    let world = World::start().await;
+    let (path, made) = (world.path("other"), json!({ "location": "local", "sku": { "name": "Premium" } }));
+    let events = async || {
+        assert!(world.registry.core().audit().flush().await);
+        let told = world.ask(Method::GET, &format!("{path}/auditEvents"), Value::Null).await.expect_status(200).json();
+        told["value"].as_array().expect("a list").len()
+    };
+    world.put(&path, made.clone()).await;
+    let wrong = world.registry.anonymous().with_host("other.localhost").with_basic("admin", "wrong");
+    assert!(!logs_in(&wrong).await);
+    assert!(events().await > 0);
+    world.delete(&path).await;
+    world.put(&path, made).await;
+    // The registry's own making is told: nothing that was before it.
+    let told = world.ask(Method::GET, &format!("{path}/auditEvents?kind=denial&kind=login"), Value::Null).await;
+    assert_eq!(told.expect_status(200).json()["value"], json!([]));
 }
