@@ -121,9 +121,11 @@ impl Policy {
         self.directory.members.get(id)
     }
 
-    /// The user of this name, or the service principal or managed identity of this application id.
+    /// The user of this name, or the service principal or managed identity of this application id, in any case.
     pub(crate) fn member_named(&self, login: &str) -> Option<&Arc<Member>> {
-        self.directory.logins.get(login)
+        let logins = &self.directory.logins;
+        let by_id = || logins.get(login.parse::<ResourceId>().ok()?.to_string().as_str());
+        logins.get(login).or_else(by_id)
     }
 
     pub(crate) fn token_named(&self, registry: RegistryId, name: &str) -> Option<&Arc<RepositoryToken>> {
