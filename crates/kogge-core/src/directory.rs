@@ -205,8 +205,14 @@ impl Core {
                 return Err(Error::new(Code::NameInvalid, format!("{name} is no user, but another principal")));
             }
             let id = present.map_or_else(|| clock::random(entropy.as_ref()), |principal| principal.id);
-            let record =
-                PrincipalRecord { id, kind: PrincipalKind::User, name: &name, app_id: None, secret: &secret, enabled: true };
+            let record = PrincipalRecord {
+                id,
+                kind: PrincipalKind::User,
+                name: &name,
+                app_id: None,
+                secret: &secret,
+                enabled: true,
+            };
             let mut changes = vec![tx.put_principal(&record)?];
             changes.extend(unassign(tx, &id)?);
             for (grant, scope) in &scoped {

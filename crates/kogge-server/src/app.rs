@@ -30,7 +30,7 @@ use crate::rate_limit::{Category, Identity, RateLimits};
 use crate::route::{self, Operation, Route};
 use crate::served::{Answered, Served};
 use crate::trace::{self, Trace};
-use crate::{acr, authority, audit, management, oci, presence, signals, token};
+use crate::{acr, audit, authority, management, oci, presence, signals, token};
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -170,8 +170,7 @@ impl App {
 
     /// Counts and logs a request when its answer has been sent.
     fn settle(&self, mut response: Response<Body>, served: Served, in_flight: InFlight) -> Response<Body> {
-        let (log, metrics, audit) =
-            (self.access_log.clone(), self.metrics.requests.clone(), self.core.audit().clone());
+        let (log, metrics, audit) = (self.access_log.clone(), self.metrics.requests.clone(), self.core.audit().clone());
         let status = response.status().as_u16();
         let finish = move |bytes_out: u64| {
             served.record(&log, &metrics, &audit, status, bytes_out);
@@ -397,8 +396,10 @@ impl Admitted<'_> {
         if !core.could(&self.caller, &self.registry, Action::Pull, source) {
             return Ok(false);
         }
-        let scopes =
-            vec![route::challenge_scope(Operation::StartUpload, Action::Push, Some(target)), Scope::repository(source.clone(), Action::Pull)];
+        let scopes = vec![
+            route::challenge_scope(Operation::StartUpload, Action::Push, Some(target)),
+            Scope::repository(source.clone(), Action::Pull),
+        ];
         Err(Refusal::Challenge(Challenge { scopes, insufficient: true }))
     }
 }

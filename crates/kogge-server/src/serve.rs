@@ -19,8 +19,8 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
-use crate::audit;
 use crate::app::{App, Front, correlation_seed};
+use crate::audit;
 use crate::authority::outbound::{Outbound, OutboundError};
 use crate::config::{AccessTarget, Config, TlsMode};
 use crate::installation::{Installation, InstallationError};
