@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use kogge_core::auth::policy::rules::RegistryRules;
 use kogge_core::auth::role;
-use kogge_core::directory::Grant;
 use kogge_core::backup::BackupReport;
+use kogge_core::directory::Grant;
 use kogge_core::{Core, Error};
 use kogge_types::{Code, Digest, RegistryName, RepositoryPattern};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::audit::verb::{self, AuditFilter};
 use crate::admin::identity::IdentityCall;
+use crate::audit::verb::{self, AuditFilter};
 use crate::installation::SOCKET_FILE;
 
 /// Bytes of a request line.

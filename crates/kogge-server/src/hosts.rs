@@ -89,7 +89,9 @@ mod tests {
     fn management_answers_on_the_bare_domain() {
         let external = Some("registry.example.org".into());
         let hosts = Hosts { domain: "example.com".into(), external, defaults: vec!["old.example.net".into()] };
-        for host in ["example.com", "example.com:443", "localhost:5000", "127.0.0.1", "[::1]:5000", "registry.example.org"] {
+        for host in
+            ["example.com", "example.com:443", "localhost:5000", "127.0.0.1", "[::1]:5000", "registry.example.org"]
+        {
             assert!(hosts.is_management(host), "{host}");
         }
         for host in ["", "myreg.example.com", "default.example.com:443", "old.example.net", "other.org"] {

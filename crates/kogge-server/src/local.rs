@@ -16,8 +16,8 @@ use rustix::fs::Mode;
 use serde_json::Value;
 
 use crate::admin::{self, AdminCall};
-use crate::audit::verb::{AuditArgs, AuditLines};
 use crate::audit::output;
+use crate::audit::verb::{AuditArgs, AuditLines};
 use crate::config::{Config, ConfigErrors, Environment, ServeArgs};
 use crate::installation::{self, Installation, InstallationError, KEY_FILE, Lock, write_secret};
 use crate::local::identity::{GroupCommand, IdentityCommand, KeysCommand, ServicePrincipalCommand, UserCommand};

@@ -409,7 +409,9 @@ impl Route {
 /// Whether a path is the management API's: its first segment is one of these, in any case.
 fn is_management(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    ["subscriptions", "providers", "tenants", "metadata", "v1.0"].iter().any(|segment| first.eq_ignore_ascii_case(segment))
+    ["subscriptions", "providers", "tenants", "metadata", "v1.0"]
+        .iter()
+        .any(|segment| first.eq_ignore_ascii_case(segment))
 }
 
 /// Whether a path, in whatever form, is one of the distribution API's.

@@ -20,16 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kogge", &["kogge-server", "kogge-cli"]),
     (
         "kogge-testkit",
-        &[
-            "kogge-types",
-            "kogge-store",
-            "kogge-meta",
-            "kogge-core",
-            "kogge-arm",
-            "kogge-server",
-            "kogge-cli",
-            "kogge",
-        ],
+        &["kogge-types", "kogge-store", "kogge-meta", "kogge-core", "kogge-arm", "kogge-server", "kogge-cli", "kogge"],
     ),
     ("xtask", &[]),
 ];

@@ -2,6 +2,8 @@
 //! It is read from the audit.
 
 use http::Method;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
 use kogge_core::audit::{AuditQuery, Kind as EventKind, Order, Record};
 use kogge_types::limits;
 use serde_json::{Map, Value, json};
@@ -87,8 +89,10 @@ impl Asked {
     }
 }
 
+/// A time; without a zone, as the Azure CLI writes it, in UTC.
 fn time(text: &str) -> Result<i64> {
-    let time = text.parse::<jiff::Timestamp>().map_err(|_| {
+    let in_utc = || text.parse::<civil::DateTime>()?.to_zoned(TimeZone::UTC).map(|time| time.timestamp());
+    let time = text.parse::<Timestamp>().or_else(|_| in_utc()).map_err(|_| {
         ArmError::bad("InvalidFilterInQueryString", format!("'{text}' is not a time as in RFC 3339.")).about("$filter")
     });
     Ok(time?.as_microsecond())

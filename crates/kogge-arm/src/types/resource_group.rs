@@ -15,7 +15,9 @@ pub(crate) static RESOURCE_GROUP: ResourceType = ResourceType {
     placement: Placement::Tracked,
     properties: &[
         Property::new("managedBy", Kind::ResourceId).only(&[]),
-        Property::new("properties.provisioningState", Kind::Text { max: 32 }).read_only().or(Literal::Text("Succeeded")),
+        Property::new("properties.provisioningState", Kind::Text { max: 32 })
+            .read_only()
+            .or(Literal::Text("Succeeded")),
     ],
     verbs: &[Verb::Get, Verb::Head, Verb::Put, Verb::Patch, Verb::Delete, Verb::List],
     actions: &[],

@@ -32,6 +32,7 @@ pub(crate) async fn run(args: TokenArgs, ctx: &Context) -> Result<()> {
         TokenVerb::Show(args) => show(session, &args, ctx).await,
         TokenVerb::Create { token, scope_map, repository, status, expires_in, no_passwords } => {
             let registry = session.registry_of(&token.registry).await?;
+            check_name(&token.name)?;
             let scope_map = match scope_map {
                 Some(name) => beneath(&registry, SCOPE_MAPS, &name)?,
                 None => make_scope_map(session, &registry, &token.name, &repository).await?,
@@ -76,6 +77,12 @@ async fn show(session: &Session, args: &TokenNameArgs, ctx: &Context) -> Result<
     let path = beneath(&session.registry_of(&args.registry).await?, TOKENS, &args.name)?;
     let shown = session.read(&path, &format!("show the token {}", args.name)).await?.value;
     ctx.output.print(|| output::attributes(&shown), &shown)
+}
+
+/// Refuses a name before a scope map is made for it (ACR's rule for tokens).
+fn check_name(name: &str) -> Result<()> {
+    let fits = (5..=50).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if fits { Ok(()) } else { Err(Error::usage("a token's name is 5 to 50 letters, digits, '-' and '_'")) }
 }
 
 /// Makes the scope map of a token that is made along with it, under the name that `az acr token create` gives it.

@@ -34,9 +34,7 @@ pub(crate) struct Grant {
 impl Grant {
     fn covers(&self, path: &str) -> bool {
         self.scope == "/"
-            || path
-                .strip_prefix(self.scope.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || path.strip_prefix(self.scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn actions(&self, mode: RoleMode) -> Actions {
@@ -121,9 +119,11 @@ impl Policy {
         self.directory.members.get(id)
     }
 
-    /// The user of this name, or the service principal or managed identity of this application id.
+    /// The user of this name, or the service principal or managed identity of this application id, in any case.
     pub(crate) fn member_named(&self, login: &str) -> Option<&Arc<Member>> {
-        self.directory.logins.get(login)
+        let logins = &self.directory.logins;
+        let by_id = || logins.get(login.parse::<ResourceId>().ok()?.to_string().as_str());
+        logins.get(login).or_else(by_id)
     }
 
     pub(crate) fn token_named(&self, registry: RegistryId, name: &str) -> Option<&Arc<RepositoryToken>> {
@@ -209,11 +209,7 @@ impl Policy {
     }
 
     /// The roles that `subject` holds on `path`, itself and by its groups.
-    fn grants_on<'a>(
-        &'a self,
-        subject: Subject<'a>,
-        path: &'a str,
-    ) -> Result<impl Iterator<Item = &'a Grant>, Denial> {
+    fn grants_on<'a>(&'a self, subject: Subject<'a>, path: &'a str) -> Result<impl Iterator<Item = &'a Grant>, Denial> {
         let (id, groups) = match subject.id {
             PrincipalId::Anonymous => return Err(Denial::Anonymous),
             PrincipalId::Token(_) | PrincipalId::AdminUser(_) => return Err(Denial::NoRole),

@@ -60,8 +60,11 @@ pub enum ScopeMapError {
     Action(String),
     #[error("'{0}' is for connected registries, which are not supported yet")]
     Gateway(String),
-    #[error("a scope map has at most {} actions on at most {} repositories",
-        limits::SCOPE_MAP_ACTIONS_MAX, limits::SCOPE_MAP_REPOSITORIES_MAX)]
+    #[error(
+        "a scope map has at most {} actions on at most {} repositories",
+        limits::SCOPE_MAP_ACTIONS_MAX,
+        limits::SCOPE_MAP_REPOSITORIES_MAX
+    )]
     TooMany,
 }
 

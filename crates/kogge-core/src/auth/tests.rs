@@ -313,6 +313,7 @@ async fn what_a_secret_gave_ends_with_it() {
     let secret = NewCredential::Secret { name: "short".to_owned(), life };
     let program = bench.core.create_service_principal("ci", Some(secret), &[]).await.unwrap();
     let (name, password) = (program.app_id.to_string(), program.password.unwrap());
+    assert!(log_in(&bench, &name.to_uppercase(), &password).await.is_ok());
     let caller = log_in(&bench, &name, &password).await.unwrap();
     let refresh = bench.core.issue_refresh_token(&caller, &registry, "localhost").unwrap();
     assert_eq!(refresh.life, life);

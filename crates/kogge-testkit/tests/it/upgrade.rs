@@ -3,15 +3,21 @@
 //! `test-data/upgrade/<version>/` holds `data.tar.gz`, a data directory that this version wrote, and `content.json`,
 //! what can be pulled from it. A version's own is made once, when it is released, by
 //! `KOGGE_UPGRADE_WRITE=1 cargo test -p kogge-testkit --test it upgrade::`, and never changed again.
+//!
+//! `0.1.0-roles` is a copy of `0.1.0` to which that version's own `kogge admin` added registries, one of them open to
+//! all, and users with roles on one registry and on patterns of repositories; `rights.json` is what it put into the tokens
+//! of each at each registry.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::Method;
 use kogge_core::auth::role;
 use kogge_testkit::content::{ImageBuilder, IndexBuilder, Seed, Tree};
-use kogge_testkit::http::Client;
+use kogge_testkit::http::{Client, basic};
 use kogge_testkit::process::{PASSWORD, Process, Site};
 use kogge_testkit::repository::Repository;
 use kogge_types::media_type::OCI_LAYER_GZIP;
@@ -46,6 +52,12 @@ async fn every_released_versions_data_directory_opens() {
                 expect_content(&Repository::new(&process.client(), repository), content).await;
             }
             expect_rights(&process).await;
+            if let Ok(rights) = std::fs::read(version.join("rights.json")) {
+                let rights: Vec<Value> = serde_json::from_slice(&rights).expect("JSON");
+                for rights in &rights {
+                    expect_access(&process, rights).await;
+                }
+            }
             process.stop();
         }
         assert_eq!(site.run(&["scrub"]).json()["corrupt"], 0);
@@ -120,14 +132,18 @@ async fn expect_rights(process: &Process) {
     let subscription = subscriptions["value"][0]["id"].as_str().expect("a subscription");
     let provider = format!("{subscription}/providers/Microsoft.ContainerRegistry/registries");
     let registries = ask(&owner, Method::GET, &provider, Value::Null).await.expect_status(200).json();
+    for registry in registries["value"].as_array().expect("a list") {
+        let public = registry["name"] == "public";
+        assert_eq!(registry["properties"]["anonymousPullEnabled"], public, "{registry}");
+    }
     assert_eq!(registries["value"][0]["name"], "default", "{registries}");
-    assert_eq!(registries["value"][0]["properties"]["anonymousPullEnabled"], false, "{registries}");
     let path = format!("{subscription}/providers/Microsoft.Authorization/roleAssignments");
     let listed = ask(&owner, Method::GET, &path, Value::Null).await.expect_status(200).json();
     let mut roles: Vec<_> = listed["value"].as_array().expect("a list").iter().map(assigned).collect();
+    roles.retain(|(_, scope, condition)| scope == "/" && !condition);
     roles.sort();
     let role = |name| role::built_in_by_name(name).expect("a built-in role").id.to_string();
-    let mut expected = [(role("Owner"), "/".to_owned()), (role("AcrPull"), "/".to_owned())];
+    let mut expected = ["Owner", "AcrPull"].map(|name| (role(name), "/".to_owned(), false));
     expected.sort();
     assert_eq!(roles, expected, "{listed}");
     // To pull gives no look at the registry's settings.
@@ -136,10 +152,40 @@ async fn expect_rights(process: &Process) {
     ask(&reader, Method::PATCH, registry, json!({})).await.expect_status(403);
 }
 
-/// The role of an assignment, and where it is given.
-fn assigned(assignment: &Value) -> (String, String) {
-    let text = |name: &str| assignment["properties"][name].as_str().expect(name).to_owned();
-    (text("roleDefinitionId").rsplit('/').next().expect("an id").to_owned(), text("scope"))
+/// The role of an assignment, where it is given, and whether on a condition.
+fn assigned(assignment: &Value) -> (String, String, bool) {
+    let properties = &assignment["properties"];
+    let text = |name: &str| properties[name].as_str().expect(name).to_owned();
+    let condition = properties["condition"].is_string();
+    (text("roleDefinitionId").rsplit('/').next().expect("an id").to_owned(), text("scope"), condition)
+}
+
+/// A user's token says at a registry what it said in the version that the data directory is of.
+async fn expect_access(process: &Process, rights: &Value) {
+    let text = |name: &str| rights[name].as_str().unwrap_or_else(|| panic!("{name} in {rights}"));
+    let actions = "pull,push,delete,metadata_read,metadata_write";
+    let path =
+        format!("/oauth2/token?service=x&scope=repository:team/app:{actions}&scope=repository:other/app:{actions}");
+    let client = Client::new(process.addr()).with_host(&format!("{}.localhost", text("registry")));
+    let request = client.get(path);
+    let request = match text("user") {
+        "" => request,
+        "admin" => request.header("authorization", basic("admin", PASSWORD)),
+        user => request.header("authorization", basic(user, READER.1)),
+    };
+    let token = request.send().await.expect_status(200).json()["access_token"].take();
+    let claims = token.as_str().and_then(|token| token.split('.').nth(1)).expect("a token's claims");
+    let claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON");
+    let mut access: Vec<_> = claims["access"].as_array().into_iter().flatten().map(spelled).collect();
+    access.sort();
+    assert_eq!(json!(access), rights["access"], "{rights}");
+}
+
+/// An entry of a token's access, as a scope is written.
+fn spelled(entry: &Value) -> String {
+    let actions: Vec<_> = entry["actions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    format!("{}:{}:{}", text("type"), text("name"), actions.join(","))
 }
 
 /// An opened data directory takes pushes, deletes and collections.

@@ -74,6 +74,8 @@ async fn operations_failures_and_refusals_are_told_once() {
         ("status eq 'Succeeded'", 2),
         ("eventTimestamp ge '2026-01-01T00:00:00Z' and eventTimestamp le '2026-01-01T00:00:00Z'", 5),
         ("eventTimestamp ge '2026-01-01T00:00:01Z'", 0),
+        ("eventTimestamp ge '2026-01-01T00:00:00.000000'", 5),
+        ("eventTimestamp ge '2026-01-01T00:00:00.000001'", 0),
         ("correlationId eq 'another'", 0),
     ] {
         assert_eq!(bench.all(&format!("{subscription}{}", log(filter))).await.len(), count, "{filter}");

@@ -68,3 +68,21 @@ async fn a_token_is_good_under_every_name() {
     let nobody = client.get("/adfs/userinfo").header("authorization", "Bearer x").send().await;
     nobody.expect_status(401).expect_header("www-authenticate", "Bearer error=\"invalid_token\"");
 }
+
+/// What a client signed for an authority at some address must not be good here because somebody writes that address.
+#[tokio::test]
+async fn assertions_are_taken_at_the_authoritys_own_names_only() {
+    let registry = TestRegistry::start().await;
+    let (id, _) = service_principal(&registry, "ci", &[]).await;
+    let signed = format!("e30.{}.x", BASE64_URL_SAFE_NO_PAD.encode(format!("{{\"iss\":\"{id}\"}}")));
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &id),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &signed),
+    ];
+    for (host, is_own) in [("localhost:7000", true), ("127.0.0.1:7000", true), ("192.0.2.7:7000", false)] {
+        let reply = token(&registry.anonymous().with_host(host), &form).await.expect_status(401);
+        assert_eq!(!text(&reply, "error_description").contains("own name"), is_own, "{host}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The real `kogge` program as a process of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,9 +76,20 @@ impl Kogge {
     /// # Panics
     /// The verb fails; the message holds all that it printed.
     pub(crate) fn run(&self, words: &[&str]) -> String {
+        self.run_with(words, "")
+    }
+
+    /// The same with a verb that reads `input`.
+    pub(crate) fn run_with(&self, words: &[&str], input: &str) -> String {
         let mut command = Command::new(program());
-        let output = command.args(words).arg("--data-dir").arg(self.data.path()).output();
-        let output = output.expect("the program can be started");
+        command.args(words).arg("--data-dir").arg(self.data.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let mut stdin = child.stdin.take().expect("stdin was asked to be piped");
+        // A verb that ends without reading is judged by its status.
+        drop(stdin.write_all(input.as_bytes()));
+        drop(stdin);
+        let output = child.wait_with_output().expect("a child can be waited for");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kogge {words:?}\n{}\n{stdout}{stderr}", output.status);

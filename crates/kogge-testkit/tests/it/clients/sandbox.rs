@@ -101,14 +101,11 @@ impl Sandbox {
 
     /// A client, by the name of its program, in this sandbox.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.kogge-tools");
-        let sets = ["clients", "azure"].map(|set| tools.join(set).join("bin"));
-        let file = sets.iter().map(|set| set.join(program)).find(|file| file.is_file());
-        let file = file.unwrap_or_else(|| panic!("{program} is not there: run `cargo xtask tools`"));
-        let mut command = self.start_of(&file);
+        let mut command = self.start_of(&tool(program));
         command.env_clear().current_dir(self.folder.path());
+        let clients = tools("clients");
         command
-            .env("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", sets[0].display()));
+            .env("PATH", format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", clients.display()));
         let home = self.path("home");
         fs::create_dir_all(&home).expect("folders can be made");
         command.env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config")).env("LC_ALL", "C.UTF-8");
@@ -160,6 +157,18 @@ impl Sandbox {
     pub(crate) fn container_flags(&self) -> String {
         if self.is_tls() { format!("--cert-dir {}", self.path("certs").display()) } else { "--tls-verify=false".into() }
     }
+}
+
+/// The file of a client, by the name of its program.
+pub(crate) fn tool(program: &str) -> PathBuf {
+    let places = ["clients", "azure"].map(|set| tools(set).join(program));
+    let found = places.into_iter().find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not there: run `cargo xtask tools`"))
+}
+
+/// The folder of a set's programs.
+fn tools(set: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.kogge-tools").join(set).join("bin")
 }
 
 /// A loopback address that no other test of this machine uses.

@@ -26,7 +26,8 @@ enum Rule {
     Identity,
     /// This scope; the challenge names it.
     Scope(&'static str),
-    /// What a table of its own says: the management API's and the authority's, which are no registry's.
+    /// What a table of its own says, since they are no registry's: the management API's (`permissions::operations`) and
+    /// the authority's (`authority::routes`).
     Elsewhere,
 }
 

@@ -71,7 +71,7 @@ async fn a_token_names_no_endless_service() {
         let service = "x".repeat(length);
         let form = format!("grant_type=password&service={service}");
         registry.anonymous().post("/oauth2/token").body(form).send().await.expect_status(status);
-        registry.anonymous().get(&format!("/oauth2/token?service={service}")).send().await.expect_status(status);
+        registry.anonymous().get(format!("/oauth2/token?service={service}")).send().await.expect_status(status);
     }
 }
 

@@ -53,11 +53,7 @@ async fn a_role_reaches_as_far_as_its_pattern() {
             assert_eq!(found, *rights_there, "{role} on {pattern} at {name}");
             let everything = [format!("repository:{name}:*"), "registry:catalog:*".to_owned()];
             let token = client.token(&everything.each_ref().map(String::as_str)).await.expect("a token");
-            assert_eq!(
-                rights(&registry.anonymous().with_bearer(&token), name).await,
-                found,
-                "{role} {pattern} {name}"
-            );
+            assert_eq!(rights(&registry.anonymous().with_bearer(&token), name).await, found, "{role} {pattern} {name}");
         }
     }
 }

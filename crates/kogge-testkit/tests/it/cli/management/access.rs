@@ -93,6 +93,10 @@ async fn a_token_may_be_made_with_a_scope_map_of_its_own() {
     assert_eq!(picked(&cli, "scope-map show robot-scope-map", "properties.actions"), json!(expected));
     cli.run("token create other").expect_code(2);
     cli.run("token create other --scope-map none").expect_code(1);
+    // A name that no token can have leaves no scope map behind.
+    cli.run("token create ci --repository team/app=content/read").expect_code(2);
+    let maps = picked(&cli, "scope-map list", "[?type=='UserDefined'].name");
+    assert!(!maps.to_string().contains("ci-scope-map"), "{maps}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

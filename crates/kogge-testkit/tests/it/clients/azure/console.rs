@@ -99,7 +99,13 @@ impl<'a> Console<'a> {
     /// The command succeeds.
     #[track_caller]
     pub(super) fn refused(&self, line: &str) -> String {
-        let (output, messages) = self.run(line, &[]);
+        self.refused_with(line, &[])
+    }
+
+    /// The same with more words, which may hold spaces.
+    #[track_caller]
+    pub(super) fn refused_with(&self, line: &str, words: &[&str]) -> String {
+        let (output, messages) = self.run(line, words);
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success(), "az {line}\nshould have failed\n{printed}{messages}");
         assert!(!messages.contains("Traceback"), "az {line}\n{messages}");

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::{Azure, REGISTRY, fields, sdk};
+use crate::clients::sandbox::tool;
 
 const PERSON: &str = "anna";
 const PASSWORD: &str = "a-long-password-of-annas";
@@ -26,7 +27,7 @@ fn a_person_logs_in_by_browser_by_code_and_by_password() {
 
     // The CLI waits at a port that is fixed for authorities of this kind, so no other test may log in like this.
     let mut login = terminal.command("login");
-    let python = azure.sandbox.tool("python");
+    let python = tool("python");
     let browser = format!("{} {} %s {PERSON} {PASSWORD} &", python.display(), sdk::script("person.py").display());
     let output = login.env("BROWSER", browser).output().expect("the CLI can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -37,14 +38,19 @@ fn a_person_logs_in_by_browser_by_code_and_by_password() {
 
 /// Logs in with the code that the CLI shows.
 fn by_code(azure: &Azure, mut login: Command) {
-    let mut login =
-        login.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the CLI can be started");
+    let mut login = login
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the CLI can be started");
     let mut messages = BufReader::new(login.stderr.take().expect("stderr was asked to be piped"));
     let mut line = String::new();
     messages.read_line(&mut line).expect("the CLI writes text");
     let mut words = line.split_whitespace();
     let page = words.find(|word| word.starts_with("https://")).unwrap_or_else(|| panic!("no page in {line:?}"));
-    let code = words.next_back().map(|word| word.trim_end_matches('.')).unwrap_or_else(|| panic!("no code in {line:?}"));
+    let code =
+        words.next_back().map(|word| word.trim_end_matches('.')).unwrap_or_else(|| panic!("no code in {line:?}"));
     sdk::run(&azure.sandbox, "person.py", &[&format!("{page}?user_code={code}"), PERSON, PASSWORD]);
     let ended = login.wait().expect("a child can be waited for");
     assert!(ended.success(), "{line}");

@@ -72,6 +72,43 @@ fn a_condition_bounds_a_role_to_repositories() {
 }
 
 #[test]
+fn a_principal_is_found_by_its_application_and_a_role_is_made() {
+    let (azure, guest, scope) = with_guest();
+    azure.sandbox.write(
+        "role.json",
+        serde_json::json!({
+            "Name": "Tag Reader", "IsCustom": true, "Description": "pulls and looks up tags",
+            "Actions": ["Microsoft.ContainerRegistry/registries/pull/read"],
+            "NotActions": [], "AssignableScopes": [scope],
+        })
+        .to_string(),
+    );
+    let file = azure.sandbox.path("role.json").display().to_string();
+    let made = azure.az(&format!("role definition create --role-definition {file}"));
+    let made = &made["properties"];
+    assert_eq!((&made["roleName"], &made["roleType"]), (&"Tag Reader".into(), &"CustomRole".into()), "{made}");
+    let custom = format!("role definition list --custom-role-only --scope {scope}");
+    assert_eq!(azure.az(&custom)[0]["properties"]["roleName"], "Tag Reader");
+
+    let owner = azure.console(&azure.owner.name);
+    let assign = format!("role assignment create --scope {scope} --assignee {}", guest.app_id);
+    let assignment = owner.az_with(&assign, &["--role", "Tag Reader"]);
+    assert_eq!(assignment["properties"]["principalId"], guest.object_id.as_str());
+    let listed = owner.az(&format!("role assignment list --scope {scope} --assignee {}", guest.app_id));
+    assert_eq!(fields(&listed, "roleDefinitionName"), ["Tag Reader"]);
+    assert_eq!(fields(&listed, "principalName"), [guest.app_id.as_str()]);
+    let terminal = azure.log_in(&guest);
+    terminal.az(&format!("acr manifest show -r {REGISTRY} -n team/app:v1"));
+
+    // A role in use stays.
+    let delete = ["--name", "Tag Reader", "--scope", &scope];
+    owner.refused_with("role definition delete", &delete);
+    owner.az(&format!("role assignment delete --ids {}", text(&assignment, "id")));
+    owner.az_with("role definition delete", &delete);
+    terminal.refused(&format!("acr manifest show -r {REGISTRY} -n team/app:v1"));
+}
+
+#[test]
 fn roles_are_listed_and_defined() {
     let azure = Azure::start(&[]);
     let pull = azure.az("role definition list --name AcrPull");
