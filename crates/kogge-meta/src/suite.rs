@@ -5,6 +5,7 @@ mod blobs;
 mod garbage;
 mod journal;
 mod manifests;
+pub mod newer;
 mod principals;
 mod records;
 mod registries;

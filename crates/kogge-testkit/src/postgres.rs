@@ -172,15 +172,6 @@ impl Database {
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
-
-    /// Runs a statement and returns its answer, columns separated by `|`.
-    pub fn ask(&self, sql: &str) -> String {
-        let mut psql = self.server.client("psql");
-        let answer = psql.args(["--no-align", "--tuples-only", "--command", sql, &self.name]).output();
-        let answer = answer.expect("psql runs");
-        assert!(answer.status.success(), "psql: {}", String::from_utf8_lossy(&answer.stderr));
-        String::from_utf8_lossy(&answer.stdout).trim().to_owned()
-    }
 }
 
 fn program(name: &str) -> PathBuf {

@@ -79,6 +79,10 @@ impl Runner<'_> {
             Step::Tidy => return Ok(Tally::one_failed()),
             Step::Cargo(arguments) => shell::run(shell::cargo(self.root).args(*arguments))?,
             Step::Tests(arguments) => return self.run_tests(arguments, None),
+            Step::SharedTests(arguments) => {
+                let variable = ("KOGGE_TEST_METADATA".to_owned(), "postgres".to_owned());
+                return self.run_tests(arguments, Some(&variable));
+            }
             Step::RootTests(arguments) => return self.run_tests(arguments, root_runner()?.as_ref()),
         }
         Ok(Tally::default())
@@ -86,11 +90,11 @@ impl Runner<'_> {
 
     /// Runs `cargo test`, shows its output as it comes and reads the results from it.
     ///
-    /// `runner` is a variable that tells cargo which program runs the tests.
-    fn run_tests(&self, arguments: &[&str], runner: Option<&(String, String)>) -> Result<Tally> {
+    /// `variable` is one more of the environment: which program runs the tests, or where metadata lie.
+    fn run_tests(&self, arguments: &[&str], variable: Option<&(String, String)>) -> Result<Tally> {
         let mut command = shell::cargo(self.root);
         command.arg("test").args(arguments).stdout(Stdio::piped());
-        if let Some((name, value)) = runner {
+        if let Some((name, value)) = variable {
             command.env(name, value);
         }
         if self.long {

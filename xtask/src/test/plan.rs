@@ -25,7 +25,9 @@ pub(super) enum Step {
     Cargo(&'static [&'static str]),
     /// `cargo test` with these arguments; its results are counted.
     Tests(&'static [&'static str]),
-    /// The same, with the test programs run as root: they start a docker daemon or mount file systems.
+    /// The same, with the registries' metadata in PostgreSQL.
+    SharedTests(&'static [&'static str]),
+    /// The same as `Tests`, with the test programs run as root: they start a docker daemon or mount file systems.
     RootTests(&'static [&'static str]),
 }
 
@@ -65,10 +67,13 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "registry",
-        about: "conformance, rights, limits, bad input, upgrades and the command line",
-        budget: minutes(3),
+        about: "conformance, rights, limits, bad input, upgrades, the command line and several nodes",
+        budget: minutes(9),
         others_need_it: false,
-        steps: &[Step::Tests(&["--workspace", "--test", "it", "--", "--skip", "clients::", "--skip", "crash::"])],
+        steps: &[
+            Step::Tests(&["--workspace", "--test", "it", "--", "--skip", "clients::", "--skip", "crash::"]),
+            Step::SharedTests(&["--workspace", "--test", "it", "--", "conformance::", "edge::", "authority::"]),
+        ],
     },
     Group {
         name: "clients",

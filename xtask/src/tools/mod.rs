@@ -82,7 +82,6 @@ pub(crate) const DATABASE: ToolSet = ToolSet {
         ("initdb", &["--version"]),
         ("postgres", &["--version"]),
         ("createdb", &["--version"]),
-        ("psql", &["--version"]),
         ("pg_isready", &["--version"]),
     ],
 };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postgres::config::{SslMode, TargetSessionAttrs};
 use postgres::{Config, NoTls};
 
 use super::{Connection, IDLE_TIME, LOCK_TIME, STATEMENT_TIME};
@@ -31,11 +32,16 @@ impl Target {
     /// What is wrong with it, without quoting it: it may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config: Config = text.parse().map_err(|error: postgres::Error| error.to_string())?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err("TLS to the database is not supported yet: reach it over a private network or a tunnel, \
+                        without sslmode=require"
+                .to_owned());
+        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIME);
         }
         config.keepalives(true).tcp_user_timeout(SILENCE_TIME);
-        config.target_session_attrs(postgres::config::TargetSessionAttrs::ReadWrite);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.application_name("kogge");
         let own = format!(
             "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
@@ -100,5 +106,20 @@ impl Session {
             self.put_back(connection);
         }
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn an_address_is_read_or_refused_without_being_quoted() {
+        assert!(Target::parse("postgres://kogge:hunter2@a,b:5433/kogge?connect_timeout=3").is_ok());
+        assert!(Target::parse("postgres://kogge@%2Frun%2Fpostgresql/kogge").is_ok());
+        for wrong in ["postgres://kogge:hunter2@db/kogge?sslmode=require", "postgres://kogge:hunter2@db:x/kogge"] {
+            let problem = Target::parse(wrong).expect_err(wrong);
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
     }
 }

@@ -14,3 +14,9 @@ async fn postgres_conforms() {
     };
     kogge_meta::suite::conform(&fresh).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_version_beyond_is_refused() {
+    let database = Server::shared().database();
+    kogge_meta::suite::newer::conform(&database.url()).await;
+}

@@ -1,14 +1,15 @@
 //! The database goes away and comes back, while clients push.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kogge_testkit::TestRegistry;
 use kogge_testkit::content::{ImageBuilder, Seed, Tree};
 use kogge_testkit::http::Client;
 use kogge_testkit::postgres::Server;
 use kogge_testkit::repository::Repository;
+use tokio::sync::watch;
 
 use super::Region;
 
@@ -20,7 +21,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 async fn push_on(
     client: Client,
     number: u64,
-    acknowledged: Arc<AtomicU64>,
+    acknowledged: Arc<watch::Sender<u64>>,
     stop: Arc<AtomicBool>,
 ) -> Vec<(String, Tree)> {
     let repository = Repository::new(&client, &format!("load/{number}"));
@@ -30,7 +31,7 @@ async fn push_on(
         let (image, tag) = (ImageBuilder::new(&mut seed).build(), format!("t{}", pushed.len()));
         match push(&repository, &image, &tag).await {
             Ok(()) => {
-                acknowledged.fetch_add(1, Ordering::Relaxed);
+                acknowledged.send_modify(|count| *count += 1);
                 pushed.push((tag, image));
             }
             Err(status) => assert!([404, 429, 500, 503].contains(&status), "an answer of {status}"),
@@ -59,12 +60,11 @@ async fn push(repository: &Repository, image: &Tree, tag: &str) -> Result<(), u1
 }
 
 /// Waits until `more` further pushes were acknowledged.
-async fn await_progress(acknowledged: &AtomicU64, more: u64) {
-    let (from, since) = (acknowledged.load(Ordering::Relaxed), Instant::now());
-    while acknowledged.load(Ordering::Relaxed) < from + more {
-        assert!(since.elapsed() < RECOVERY, "no push is taken");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn await_progress(acknowledged: &watch::Sender<u64>, more: u64) {
+    let mut count = acknowledged.subscribe();
+    let wanted = *count.borrow() + more;
+    let waited = tokio::time::timeout(RECOVERY, count.wait_for(|count| *count >= wanted)).await;
+    waited.expect("pushes are taken").expect("the sender lives");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn nothing_acknowledged_is_lost_when_the_database_restarts() {
     let server = tokio::task::block_in_place(Server::start_own);
     let region = Region::new(&server);
     let nodes: Vec<TestRegistry> = vec![region.node().await, region.node().await];
-    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(watch::Sender::new(0)));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
             let client = nodes[number as usize % nodes.len()].client();
