@@ -104,8 +104,7 @@ pub(crate) async fn perform(
             verb::query(core, filter, newest_first, limit, after).await
         }
         AdminCall::PutUser { name, password, role, registry, repositories } => {
-            let role = role::built_in_by_name(&role)
-                .ok_or_else(|| Error::new(Code::NameInvalid, format!("there is no built-in role {role}")))?;
+            let role = role::built_in_by_name(&role).ok_or_else(|| role::unknown(&role))?;
             let registry = match registry {
                 None => None,
                 Some(name) => Some(core.registry(&name).ok_or_else(|| Error::of(Code::HostUnknown))?.id),

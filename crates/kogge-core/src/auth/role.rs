@@ -8,7 +8,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use kogge_types::access::Actions;
-use kogge_types::{Action, ResourceId};
+use kogge_types::{Action, Code, ResourceId};
+
+use crate::error::Error;
 
 pub use action::{ActionPattern, ActionPatternError};
 pub use built_in::{
@@ -107,6 +109,12 @@ impl RoleDefinition {
             .filter(|action| operations_of(*action, mode).iter().any(allows))
             .collect()
     }
+}
+
+/// The refusal of a role that there is not.
+pub fn unknown(name: &str) -> Error {
+    let message = format!("there is no role {name}; the usual ones are Owner, Reader, AcrPull, AcrPush and AcrDelete");
+    Error::new(Code::NameInvalid, message)
 }
 
 /// The operation that stands for `action` where operations have names: in conditions and logs.

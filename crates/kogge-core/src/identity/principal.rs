@@ -117,7 +117,7 @@ impl Core {
     fn role_named(&self, name: &str) -> Result<Arc<RoleDefinition>> {
         let id = role::built_in_by_name(name).map(|role| role.id).or_else(|| name.parse().ok());
         let role = id.and_then(|id| self.policy.load().role(&id).cloned());
-        role.ok_or_else(|| Error::new(Code::NameInvalid, format!("there is no role {name}")))
+        role.ok_or_else(|| role::unknown(name))
     }
 
     fn scope_named(&self, scope: &str) -> Result<String> {

@@ -24,7 +24,6 @@ fn a_role_is_assigned_listed_and_taken_away() {
     azure.log_in(&guest).refused(&tags);
 
     let assignment = assign(&azure, &guest, "AcrPull", &scope, &[]);
-    // Who has no role has no subscription either, so only now the CLI finds one.
     let terminal = azure.console(&guest.name);
     terminal.az(&guest.login());
     assert_eq!(assignment["properties"]["principalId"], guest.object_id.as_str());
