@@ -15,8 +15,11 @@ use crate::sql::Value;
 pub(crate) struct Connection {
     client: RefCell<Client>,
     /// By their text, and by the types of their parameters: the texts of this crate are few.
-    statements: RefCell<HashMap<String, Vec<(Vec<Type>, Statement)>>>,
+    statements: RefCell<HashMap<String, Vec<Prepared>>>,
 }
+
+/// A statement for parameters of these types.
+type Prepared = (Vec<Type>, Statement);
 
 impl Connection {
     pub(crate) fn new(client: Client) -> Self {
